@@ -1,0 +1,1 @@
+"""Evaluation: benchmarks, baselines, metrics, runs that resume, reports and comparisons."""

@@ -1,0 +1,103 @@
+"""Do confidences mean what they say: calibration error and risk against coverage."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gifqa.evaluation.answers import require_pairs
+
+Values = Sequence[float] | NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ReliabilityBin:
+    """One bar of a reliability diagram."""
+
+    lower: float
+    upper: float
+    count: int
+    mean_confidence: float
+    accuracy: float
+
+
+def reliability_bins(confidences: Values, correct: Values, num_bins: int = 10) -> list[ReliabilityBin]:
+    """Confidence and accuracy in bins of equal width; empty bins are left out.
+
+    Args:
+        confidences: 0..1, (M,).
+        correct: 0..1 (partial credit allowed), (M,).
+        num_bins: bins between 0 and 1; a confidence on an edge falls into the upper bin, 1 into the last.
+
+    Returns:
+        The bins from low to high confidence.
+    """
+    sure, right = _checked(confidences, correct)
+    edges = np.linspace(0.0, 1.0, num_bins + 1)
+    places = np.minimum(np.searchsorted(edges, sure, side="right") - 1, num_bins - 1)
+    return [
+        ReliabilityBin(
+            float(edges[place]),
+            float(edges[place + 1]),
+            int(inside.sum()),
+            float(sure[inside].mean()),
+            float(right[inside].mean()),
+        )
+        for place in range(num_bins)
+        if (inside := places == place).any()
+    ]
+
+
+def expected_calibration_error(confidences: Values, correct: Values, num_bins: int = 10) -> float:
+    """Mean distance between confidence and accuracy over the bins, weighted by their sizes, 0..1.
+
+    Reference: Naeini et al., 2015; Guo et al., 2017, https://arxiv.org/abs/1706.04599 (equation 3)
+    """
+    bins = reliability_bins(confidences, correct, num_bins)
+    total = sum(bin_.count for bin_ in bins)
+    return sum(bin_.count * abs(bin_.mean_confidence - bin_.accuracy) for bin_ in bins) / total
+
+
+def brier_score(confidences: Values, correct: Values) -> float:
+    """Mean squared distance between confidence and correctness, 0..1 (Brier, 1950)."""
+    sure, right = _checked(confidences, correct)
+    return float(np.mean(np.square(sure - right)))
+
+
+def risk_coverage(confidences: Values, correct: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Share of wrong answers when only the most confident ones are given.
+
+    Questions of equal confidence are taken together, each at the mean risk of its tie, so the order of the
+    input does not matter.
+    Reference: Geifman and El-Yaniv, 2017, https://arxiv.org/abs/1705.08500
+
+    Args:
+        confidences: 0..1, (M,).
+        correct: 0..1, (M,).
+
+    Returns:
+        Coverage 1/M..1 and risk 0..1, both (M,).
+    """
+    sure, right = _checked(confidences, correct)
+    levels, places, counts = np.unique(-sure, return_inverse=True, return_counts=True)
+    means = np.bincount(places, weights=1.0 - right, minlength=len(levels)) / counts
+    errors = np.repeat(means, counts)
+    given = np.arange(1, len(sure) + 1)
+    return given / len(sure), np.cumsum(errors) / given
+
+
+def area_under_risk_coverage(confidences: Values, correct: Values) -> float:
+    """Mean risk over all coverages (AURC), 0..1, lower is better; without a ranking it is the error rate."""
+    return float(risk_coverage(confidences, correct)[1].mean())
+
+
+def _checked(confidences: Values, correct: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    require_pairs(confidences, correct)
+    sure, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    for name, values in (("confidences", sure), ("correct", right)):
+        if not np.all((values >= 0) & (values <= 1)):
+            raise ValueError(
+                f"{name} has {values.min()} to {values.max()}; 0 to 1 is allowed. Rescale it first."
+            )
+    return sure, right
