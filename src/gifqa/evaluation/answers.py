@@ -15,7 +15,7 @@ from gifqa.evaluation.text import NORMALISERS, normalise_squad
 
 _NUMBER = re.compile(r"\d+")
 _COUNT_WORDS = {
-    **dict.fromkeys(("zero", "none", "never", "no"), 0),
+    **dict.fromkeys(("zero", "none", "never"), 0),
     **dict.fromkeys(("one", "once"), 1),
     **dict.fromkeys(("two", "twice"), 2),
     **dict.fromkeys(("three", "thrice"), 3),
@@ -31,7 +31,7 @@ _COUNT_WORDS = {
         "twelve": 12,
     },
 }
-_LETTER_ANSWER = re.compile(r"^\W*(?:option|answer)?\W*([a-e])(?:[\W_]|$)", re.IGNORECASE)
+_LETTER_ANSWER = re.compile(r"^\W*(?:(?:option|answer)\W+)?([a-e])\s*(?:[).:,]|$)", re.IGNORECASE)
 
 
 def require_pairs(predictions: Sized, references: Sized) -> None:

@@ -67,7 +67,7 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
     except (LookupError, OSError) as error:
         if folder is not None:
             raise ConfigError(
-                f"{folder} holds no WordNet; corpora/wordnet is wanted, with data.noun, lexnames and the rest. "
+                f"{folder} holds no WordNet; corpora/wordnet is wanted, with data.noun, lexnames and others. "
                 "Give an NLTK data folder, or get one: python -m nltk.downloader wordnet"
             ) from error
         return WordNet(_NoSynonyms(), is_complete=False)
