@@ -83,9 +83,7 @@ def test_answer_scores_have_wups_only_with_a_wordnet(wordnet):
 
 def test_meteor_of_matches_by_hand(wordnet):
     """Three words match in two chunks: P = 3/3, R = 3/4, penalty 0.5 (2/3)^3."""
-    score = meteor(
-        [["a", "dog", "runs"]], [[["runs", "a", "dog", "fast"], ["nothing"]]], WordNet(None, False)
-    )
+    score = meteor([["a", "dog", "runs"]], [[["runs", "a", "dog", "fast"], ["nothing"]]], wordnet)
     f_mean = 10 * 1.0 * 0.75 / (0.75 + 9 * 1.0)
     assert score[0] == pytest.approx(f_mean * (1 - 0.5 * (2 / 3) ** 3), abs=1e-6)
 
