@@ -1,0 +1,296 @@
+"""Pictures that show what an answer rests on: an evidence strip, a contact sheet, a GIF of the keyframes.
+
+    strip                                  sheet
+    Q  What is the cat doing?              What is the cat doing?
+    A  looking at the camera               5 of 40 frames, 3.20 s
+       62 % confident
+    [frame] [frame] [frame] [frame]        [frame] [frame] [frame] [frame]
+    |--o------o---------o-----o---|        [frame]
+                                           |--o------o----o----o----o----|
+
+Below each frame are its index, time and score; the best score has a coloured border. The line is the playing
+time, with a dot a keyframe. The text is in Pillow's own font: characters that it lacks become boxes.
+"""
+
+import contextlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gifqa.errors import ConfigError
+from gifqa.retrieval.clip_cut import Keyframes
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageDraw, ImageFont
+
+    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+_MARGIN = 16
+_GAP = 10
+_FRAME_SIDE = 220  # pixels of the longer side of a drawn frame
+_LEAST_CELL = 110  # of the space for a frame and its caption
+_COLUMNS = 4
+_LEAST_WIDTH = 480  # of the space for text and frames
+_LABEL_WIDTH = 28  # of the column of "Q" and "A"
+_TEXT_SIZE = 18
+_SMALL_SIZE = 13
+_LINE_HEIGHT = 1.35  # of the size
+_QUESTION_LINES = 3
+_ANSWER_LINES = 6
+_LONGEST_TEXT = 2000  # characters laid out; more never fit
+
+_PAPER = "#ffffff"
+_INK = "#1a1a1a"
+_FAINT = "#666666"
+_RULE = "#cccccc"
+_ACCENT = "#1f7a63"
+
+
+@dataclass(frozen=True)
+class _Paragraph:
+    """A text to set above the frames: its label in a column of its own, or no column if that is None."""
+
+    text: str
+    size: int
+    colour: str
+    max_lines: int
+    label: str | None = None
+
+
+def draw_strip(
+    pixels: NDArray[np.uint8],
+    keyframes: Keyframes,
+    question: str,
+    answer_text: str,
+    confidence: float | None,
+) -> "Image.Image":
+    """The question, the answer and the keyframes that it rests on.
+
+    Args:
+        pixels: the keyframes, RGB uint8 (K, H, W, 3).
+        keyframes: their indices, times and scores, K >= 1 of them.
+        question: wrapped, and cut with an ellipsis after three lines.
+        answer_text: wrapped, and cut with an ellipsis after six lines.
+        confidence: 0 to 1; None draws none.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: if there are no keyframes, or not as many frames of pixels.
+    """
+    paragraphs = [
+        _Paragraph(question, _TEXT_SIZE, _FAINT, _QUESTION_LINES, "Q"),
+        _Paragraph(answer_text, _TEXT_SIZE, _INK, _ANSWER_LINES, "A"),
+    ]
+    if confidence is not None:
+        paragraphs.append(_Paragraph(f"{confidence * 100:.0f} % confident", _SMALL_SIZE, _ACCENT, 1, ""))
+    return _draw_page(paragraphs, pixels, keyframes)
+
+
+def draw_sheet(pixels: NDArray[np.uint8], keyframes: Keyframes, question: str = "") -> "Image.Image":
+    """A contact sheet of the keyframes.
+
+    Args:
+        pixels: the keyframes, RGB uint8 (K, H, W, 3).
+        keyframes: their indices, times and scores, K >= 1 of them.
+        question: what they were chosen for; written above them unless empty.
+
+    Returns:
+        An RGB picture.
+
+    Raises:
+        ValueError: if there are no keyframes, or not as many frames of pixels.
+    """
+    summary = f"{len(keyframes)} of {keyframes.num_frames} frames, {keyframes.duration_seconds:.2f} s"
+    paragraphs = [_Paragraph(summary, _SMALL_SIZE, _FAINT, 1)]
+    if question.strip():
+        paragraphs.insert(0, _Paragraph(question, _TEXT_SIZE, _INK, _QUESTION_LINES))
+    return _draw_page(paragraphs, pixels, keyframes)
+
+
+def write_png(image: "Image.Image", path: str | Path) -> None:
+    """Write a drawn picture; an existing file is replaced only when the new one is whole.
+
+    Raises:
+        ConfigError: if the name does not end in .png, or the file cannot be written.
+    """
+    _write_whole(Path(path), ".png", lambda file: image.save(file, format="PNG", optimize=True))
+
+
+def write_gif(pixels: NDArray[np.uint8], path: str | Path, *, seconds_per_frame: float = 0.5) -> None:
+    """Write the keyframes as a GIF that repeats for ever; replaces a file as `write_png` does.
+
+    Args:
+        pixels: the keyframes, RGB uint8 (K, H, W, 3), K >= 1.
+        path: must end in .gif.
+        seconds_per_frame: how long each is shown, in hundredths; the times of the source are not kept, since
+            the frames between the keyframes are gone.
+
+    Raises:
+        ConfigError: if the name does not end in .gif, or the file cannot be written.
+        ValueError: if there are no frames, or less than 0.02 s for each, which browsers do not play.
+    """
+    from PIL import Image
+
+    if not len(pixels) or seconds_per_frame < 0.02:
+        raise ValueError(
+            f"{len(pixels)} frames of {seconds_per_frame} s were given; a GIF needs one frame or more, and "
+            "0.02 s or more for each. Pass the keyframes' pixels and a longer time."
+        )
+    first, *others = (Image.fromarray(frame) for frame in pixels)
+    delay_ms = round(seconds_per_frame * 100) * 10
+
+    def save(file: IO[bytes]) -> None:
+        first.save(file, format="GIF", save_all=True, append_images=others, duration=delay_ms, loop=0)
+
+    _write_whole(Path(path), ".gif", save)
+
+
+def _write_whole(path: Path, suffix: str, save: Callable[[IO[bytes]], None]) -> None:
+    """Save beside the target, then rename, so that a failure leaves nothing half written."""
+    if path.suffix.lower() != suffix:
+        raise ConfigError(f"{path} does not end in {suffix}; only that format is written. Rename it.")
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            save(file)
+        temporary.replace(path)
+    except OSError as error:
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror or error}); its folder must exist and have space. "
+            "Choose another path."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def _draw_page(
+    paragraphs: list[_Paragraph], pixels: NDArray[np.uint8], keyframes: Keyframes
+) -> "Image.Image":
+    """The paragraphs, then the frames in rows, then the line of time."""
+    from PIL import Image, ImageDraw
+
+    count = len(keyframes)
+    if not count or len(pixels) != count:
+        raise ValueError(
+            f"{len(pixels)} frames of pixels and {count} keyframes were given; they must be as many, 1 or "
+            "more. Decode the keyframes' indices."
+        )
+    width, height = _fitted(pixels.shape[2], pixels.shape[1])
+    column = max(width, _LEAST_CELL) + _GAP
+    row = height + _line_height(_SMALL_SIZE) + _GAP
+    inner = max(min(count, _COLUMNS) * column - _GAP, _LEAST_WIDTH)
+    blocks = [(paragraph, _wrapped(paragraph, inner)) for paragraph in paragraphs]
+    frames_top = _MARGIN + _GAP + sum(len(lines) * _line_height(block.size) for block, lines in blocks)
+    time_top = frames_top + -(-count // _COLUMNS) * row + 4
+
+    image = Image.new("RGB", (inner + 2 * _MARGIN, time_top + _line_height(_SMALL_SIZE) + _MARGIN), _PAPER)
+    draw = ImageDraw.Draw(image)
+    top = _MARGIN
+    for paragraph, lines in blocks:
+        top = _draw_paragraph(draw, top, paragraph, lines)
+    best = int(np.argmax(keyframes.scores))
+    for i in range(count):
+        left, top = _MARGIN + i % _COLUMNS * column, frames_top + i // _COLUMNS * row
+        frame = Image.fromarray(pixels[i]).resize((width, height), Image.Resampling.LANCZOS)
+        image.paste(frame, (left, top))
+        if i == best and count > 1:
+            draw.rectangle((left - 3, top - 3, left + width + 2, top + height + 2), outline=_ACCENT, width=3)
+        _draw_caption(draw, (left, top + height + 4), column - _GAP, keyframes, i)
+    _draw_time_line(draw, time_top, inner, keyframes)
+    return image
+
+
+def _draw_paragraph(draw: "ImageDraw.ImageDraw", top: int, paragraph: _Paragraph, lines: list[str]) -> int:
+    """Draw the lines; returns where the next paragraph begins."""
+    font = _font(paragraph.size)
+    left = _MARGIN
+    if paragraph.label is not None:
+        draw.text((left, top), paragraph.label, fill=_ACCENT, font=font)
+        left += _LABEL_WIDTH
+    for line in lines:
+        draw.text((left, top), line, fill=paragraph.colour, font=font)
+        top += _line_height(paragraph.size)
+    return top
+
+
+def _draw_caption(
+    draw: "ImageDraw.ImageDraw", corner: tuple[int, int], width: int, keyframes: Keyframes, i: int
+) -> None:
+    """Index and time at the left, the score at the right if a frame is wide enough for both."""
+    font = _font(_SMALL_SIZE)
+    caption = f"#{keyframes.indices[i]}  {keyframes.pts_seconds[i]:.2f} s"
+    score = f"{keyframes.scores[i]:.2f}"
+    draw.text(corner, caption, fill=_INK, font=font)
+    if font.getlength(caption + "  " + score) <= width:
+        draw.text((corner[0] + width, corner[1]), score, fill=_FAINT, font=font, anchor="ra")
+
+
+def _draw_time_line(draw: "ImageDraw.ImageDraw", top: int, inner: int, keyframes: Keyframes) -> None:
+    """From 0 to the end of the GIF, a dot where each keyframe is."""
+    font = _font(_SMALL_SIZE)
+    end = f"{keyframes.duration_seconds:.2f} s"
+    draw.text((_MARGIN, top), "0 s", fill=_FAINT, font=font)
+    draw.text((_MARGIN + inner, top), end, fill=_FAINT, font=font, anchor="ra")
+    left, right = _MARGIN + 36, _MARGIN + inner - round(font.getlength(end)) - 14
+    middle = top + _SMALL_SIZE // 2 + 3
+    draw.line((left, middle, right, middle), fill=_RULE, width=3)
+    for pts in keyframes.pts_seconds:
+        x = left + (right - left) * min(1.0, float(pts) / keyframes.duration_seconds)
+        draw.ellipse((x - 5, middle - 5, x + 5, middle + 5), fill=_ACCENT)
+
+
+def _fitted(width: int, height: int) -> tuple[int, int]:
+    """Width and height with the longer side at `_FRAME_SIDE`, the shorter at least 1."""
+    scale = _FRAME_SIDE / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _font(size: int) -> "Font":
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size=size)
+
+
+def _line_height(size: int) -> int:
+    return round(size * _LINE_HEIGHT)
+
+
+def _wrapped(paragraph: _Paragraph, inner: int) -> list[str]:
+    """The lines of the paragraph, at least one; the last ends in an ellipsis if the text goes on."""
+    font = _font(paragraph.size)
+    width = inner - (0 if paragraph.label is None else _LABEL_WIDTH)
+    words = _printable(paragraph.text[:_LONGEST_TEXT]).split()
+    lines: list[str] = []
+    while words and len(lines) < paragraph.max_lines:
+        line = ""
+        while words and font.getlength(f"{line} {words[0]}".strip()) <= width:
+            line = f"{line} {words.pop(0)}".strip()
+        if not line:  # a word wider than the line, such as an address
+            head = _longest_head(words[0], font, width)
+            line, words[0] = words[0][:head], words[0][head:]
+        lines.append(line)
+    if words or len(paragraph.text) > _LONGEST_TEXT:
+        last = f"{lines[-1]} {words[0]}" if words else lines[-1]
+        lines[-1] = last[: _longest_head(last, font, width - font.getlength("…"))].rstrip() + "…"
+    return lines or [""]
+
+
+def _longest_head(text: str, font: "Font", width: float) -> int:
+    """How many characters of the text fit, at least one."""
+    fits = 1
+    while fits < len(text) and font.getlength(text[: fits + 1]) <= width:
+        fits += 1
+    return fits
+
+
+def _printable(text: str) -> str:
+    """The text without control characters and lone surrogates, which no font draws."""
+    return "".join(char if char.isprintable() else " " for char in text)
