@@ -18,7 +18,7 @@ RGB = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
 }
-EVERY_FRAME = ClipCutConfig(group_size=1)
+EVERY_FRAME = ClipCutConfig(group_size=1, min_frames=1)
 
 
 def make_frames(colours: Sequence[str | tuple[int, int, int]], **fields: Any) -> Frames:
@@ -87,7 +87,7 @@ def test_three_frames_share_their_middle_one(colour_embedder):
     """A ramp of 24 shades, each 10 from the next: no cut, no duplicates."""
     shades = [(10 * i, 10 * i, 10 * i) for i in range(24)]
     assert indices_of(shades, ClipCutConfig(), colour_embedder) == list(range(1, 24, 3))
-    assert indices_of(shades, ClipCutConfig(group_size=4, min_groups=1), colour_embedder) == [
+    assert indices_of(shades, ClipCutConfig(group_size=4, min_frames=1), colour_embedder) == [
         2,
         6,
         10,
@@ -102,8 +102,8 @@ def test_short_gifs_are_grouped_less(colour_embedder):
     """Six frames are all there is to see; grouped by three, two of them would be left."""
     shades = [(20 * i, 20 * i, 20 * i) for i in range(6)]
     assert indices_of(shades, ClipCutConfig(), colour_embedder) == [0, 1, 2, 3, 4, 5]
-    assert indices_of(shades, ClipCutConfig(min_groups=3), colour_embedder) == [1, 3, 5]
-    assert indices_of(shades, ClipCutConfig(min_groups=1), colour_embedder) == [1, 4]
+    assert indices_of(shades, ClipCutConfig(min_frames=3), colour_embedder) == [1, 3, 5]
+    assert indices_of(shades, ClipCutConfig(min_frames=1), colour_embedder) == [1, 4]
 
 
 def test_no_group_crosses_a_cut(colour_embedder):
@@ -116,12 +116,23 @@ def test_what_looks_like_the_frame_before_is_merged(colour_embedder):
     shades = [(100, 100, 100), (104, 104, 104), (108, 108, 108), (112, 112, 112)]
     # 108 is 8 from the kept 100, which is not more than 8; 112 is.
     assert indices_of(shades, EVERY_FRAME, colour_embedder) == [0, 3]
-    assert indices_of(shades, ClipCutConfig(group_size=1, duplicate_threshold=0), colour_embedder) == [
+    assert indices_of(
+        shades, EVERY_FRAME.model_copy(update={"duplicate_threshold": 0.0}), colour_embedder
+    ) == [
         0,
         1,
         2,
         3,
     ]
+
+
+def test_in_a_calm_gif_small_changes_are_kept(colour_embedder):
+    """With the threshold at 8 one frame of twelve would be left, though the picture slowly brightens."""
+    shades = [(100 + i // 2, 100, 100) for i in range(12)]
+    assert len(indices_of(shades, EVERY_FRAME, colour_embedder)) == 1
+    kept = indices_of([(100 + 3 * i, 100, 100) for i in range(12)], ClipCutConfig(), colour_embedder)
+    assert len(kept) >= 4
+    assert indices_of(shades[:1] * 12, ClipCutConfig(), colour_embedder) == [0]
 
 
 def test_slow_change_is_not_merged_away(colour_embedder):

@@ -24,6 +24,7 @@ from gifqa.retrieval.selection import Candidates, choose, is_global
 __all__ = ["ClipCutConfig", "EncodedFrames", "Keyframes", "encode_frames", "select_keyframes"]
 
 _THUMBNAIL_SIDE = 32
+_LEAST_THRESHOLD = 1.0  # of pixel values: what differs by less is noise of the GIF's palette
 
 
 @dataclass(frozen=True)
@@ -198,21 +199,32 @@ def _representatives(thumbnails: NDArray[np.int16], config: ClipCutConfig) -> ND
     """Positions of the frames to embed, strictly increasing, at least one.
 
     Groups of three with a cut (|) after the fifth frame; ' marks the representatives:
-    0 1' 2   3 4' | 5 6' 7   8'. Then 4 is dropped if it looks like 1, and so on.
+    0 1' 2   3 4' | 5 6' 7   8'. Then 4 is dropped if it looks like 1, and so on. Where that leaves fewer
+    than `min_frames`, the threshold is halved: in a calm GIF, small changes are what happens.
     """
     count = len(thumbnails)
-    size = max(1, min(config.group_size, count // config.min_groups))
+    size = max(1, min(config.group_size, count // config.min_frames))
     starts = [0]
     for i in range(1, count):
         is_cut = _difference(thumbnails[i - 1], thumbnails[i]) > config.cut_threshold
         if is_cut or i - starts[-1] == size:
             starts.append(i)
     middles = [(start + end) // 2 for start, end in zip(starts, [*starts[1:], count], strict=True)]
-    kept = middles[:1]
-    for i in middles[1:]:
-        if _difference(thumbnails[kept[-1]], thumbnails[i]) > config.duplicate_threshold:
-            kept.append(i)
+    threshold = config.duplicate_threshold
+    kept = _merged(thumbnails, middles, threshold)
+    while len(kept) < min(config.min_frames, len(middles)) and threshold > _LEAST_THRESHOLD:
+        threshold /= 2
+        kept = _merged(thumbnails, middles, threshold)
     return np.array(kept, dtype=np.int64)
+
+
+def _merged(thumbnails: NDArray[np.int16], positions: list[int], threshold: float) -> list[int]:
+    """The positions without those that look like the one kept before them."""
+    kept = positions[:1]
+    for i in positions[1:]:
+        if _difference(thumbnails[kept[-1]], thumbnails[i]) > threshold:
+            kept.append(i)
+    return kept
 
 
 def _score(encoded: EncodedFrames, queries: list[str], encoder: DualEncoder) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Strategy = Literal["adaptive", "relevance", "uniform"]
 
-_ENCODING_FIELDS = {"group_size", "min_groups", "cut_threshold", "duplicate_threshold", "max_frames"}
+_ENCODING_FIELDS = {"group_size", "min_frames", "cut_threshold", "duplicate_threshold", "max_frames"}
 
 
 class ClipCutConfig(BaseModel):
@@ -21,8 +21,8 @@ class ClipCutConfig(BaseModel):
 
     group_size: int = Field(default=3, ge=1)
     """Consecutive frames that share one representative, the middle one."""
-    min_groups: int = Field(default=8, ge=1)
-    """Short GIFs: groups shrink until there are this many (or one a frame)."""
+    min_frames: int = Field(default=8, ge=1)
+    """Short or calm GIFs: groups and duplicate_threshold shrink until this many frames, if so many differ."""
     cut_threshold: float = Field(default=32.0, ge=0)
     """Neighbours that differ by more are a cut; no group crosses one."""
     duplicate_threshold: float = Field(default=8.0, ge=0)
