@@ -51,7 +51,7 @@ def clean_reply(text: str) -> str:
     """What a chat model wrote, on one line, without its thoughts, its label and quotes around the whole."""
     line = " ".join(_THOUGHT.sub(" ", text).split())
     line = _LABEL.sub("", line).strip()
-    if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'":
+    if len(line) > 1 and line[0] == line[-1] and line[0] in "\"'" and line.count(line[0]) == 2:
         line = line[1:-1].strip()
     return line
 

@@ -104,7 +104,7 @@ def _is_bundle(model: str) -> bool:
     if model.startswith(("http://", "https://")):
         _server_and_model(model)
         return False
-    if Path(model).is_dir():
+    if model and Path(model).is_dir():
         return True
     raise CheckpointError(f"{model!r} is no model and no folder; a model is {_CHOICES}. Check the spelling.")
 

@@ -11,6 +11,7 @@ from gifqa.limits import FLAGS, MediaLimits
 
 _PANEL = "Limits"
 _MOST = 10**9
+"""More than any limit means: as good as none."""
 _UNITS = {
     "--max-megabytes": 2**20,
     "--max-canvas-megapixels": 10**6,
@@ -64,7 +65,7 @@ def _parameter(field: str, flag: str, defaults: MediaLimits) -> inspect.Paramete
     if flag in _UNITS:
         default /= _UNITS[flag]
     least = 0 if field == "max_redirects" else 1 if isinstance(default, int) else 0.001
-    option = typer.Option(flag, min=least, max=_MOST, help=_help(field), rich_help_panel=_PANEL, metavar="N")
+    option = typer.Option(flag, min=least, help=_help(field), rich_help_panel=_PANEL, metavar="N")
     return inspect.Parameter(
         field, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[type(default), option]
     )
@@ -87,5 +88,6 @@ def _help(field: str) -> str:
 
 def _in_field_units(field: str, value: float) -> float:
     """A flag's number in the unit of the field, a whole number for bytes and pixels."""
+    bounded = value if value < _MOST else _MOST  # also what infinity and nan become
     unit = _UNITS.get(FLAGS[field])
-    return value if unit is None else round(value * unit)
+    return bounded if unit is None else round(bounded * unit)
