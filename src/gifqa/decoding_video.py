@@ -42,6 +42,8 @@ class VideoStream:
     """Unit of `pts` and `last_duration`."""
     last_duration: int
     """How long the last frame is shown; 0 if the file does not say."""
+    declared_seconds: float
+    """How long the file says the video is; 0 if it does not say."""
 
 
 def open_video(data: bytes, kind: str, budget: Budget) -> FrameSource:
@@ -65,8 +67,9 @@ def open_video(data: bytes, kind: str, budget: Budget) -> FrameSource:
         first = next(_decode(stream, budget), None)
     except AV_ERRORS as error:
         budget.check_time()
+        reason = getattr(error, "strerror", None) or error
         raise UnreadableMedia(
-            f"{budget.name} cannot be read as {kind} ({error}); get the whole file, or convert it anew."
+            f"{budget.name} cannot be read as {kind} ({reason}); get the whole file, or convert it anew."
         ) from error
     if first is None:
         raise UnreadableMedia(f"{budget.name} is damaged: none of its frames decodes. Get the whole file.")
@@ -91,7 +94,14 @@ def open_video(data: bytes, kind: str, budget: Budget) -> FrameSource:
         finally:
             stream.container.close()
 
-    return FrameSource(width, height, pts_seconds, float(pts_seconds[-1]) + last_seconds, read)
+    duration_seconds = float(pts_seconds[-1]) + last_seconds
+    warnings = []
+    if duration_seconds < 0.9 * stream.declared_seconds:
+        warnings.append(
+            f"{budget.name} is cut short: {duration_seconds:.1f} of its {stream.declared_seconds:.1f} seconds "
+            "are there"
+        )
+    return FrameSource(width, height, pts_seconds, duration_seconds, read, warnings)
 
 
 def _take_apart(data: bytes, kind: str, budget: Budget) -> VideoStream:
@@ -132,7 +142,24 @@ def _take_apart(data: bytes, kind: str, budget: Budget) -> VideoStream:
             1 / float(stream.average_rate or DEFAULT_RATE),
             1,
         )
-    return VideoStream(container, context, packets, sorted(set(stamps)), tick, last_duration)
+    return VideoStream(
+        container,
+        context,
+        packets,
+        sorted(set(stamps)),
+        tick,
+        last_duration,
+        _declared_seconds(container, stream),
+    )
+
+
+def _declared_seconds(container: Any, stream: Any) -> float:
+    """The length of the video by the file's header; 0 where it gives none for the video alone."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    if container.duration and len(container.streams) == 1:
+        return float(container.duration / av.time_base)
+    return 0.0
 
 
 def _decode(stream: VideoStream, budget: Budget) -> Iterator[Any]:

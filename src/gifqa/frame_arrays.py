@@ -47,11 +47,13 @@ def rgb_on_white(image: Image.Image) -> Rgb:
         scaled = np.clip(grey // 257 if grey.max(initial=0) > 255 else grey, 0, 255).astype(np.uint8)
         return np.repeat(scaled[:, :, None], 3, axis=2)
     if image.has_transparency_data:
-        rgba = image.convert("RGBA")
+        rgba = image if image.mode == "RGBA" else image.convert("RGBA")
+        if rgba.getchannel("A").getextrema() == (255, 255):
+            return np.asarray(rgba.convert("RGB"))
         canvas = Image.new("RGB", image.size, BACKDROP)
         canvas.paste(rgba, mask=rgba)
         return np.asarray(canvas)
-    return np.asarray(image.convert("RGB"))
+    return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def frames_from_images(source: Any, limits: MediaLimits) -> tuple[list[Rgb], tuple[float, ...] | None]:

@@ -101,10 +101,12 @@ def decode_frames(
     is_sampled = indices is None
     wanted = _checked(indices, source.num_frames) if indices is not None else _sample(source, limits)
     kept, pixels = _read(source, wanted)
-    if not kept and media.kind == "gif" and media.data is not None:
-        source = open_video(media.data, "gif", budget)
+    if not kept and media.kind in ("gif", "apng"):
+        source = _open_damaged(media, budget)
         wanted = [index for index in wanted if index < source.num_frames]
         kept, pixels = _read(source, wanted)
+        if media.kind == "gif" and (pixels == pixels[:1, :1, :1]).all():
+            kept = []  # a canvas on which nothing was drawn
     if not kept:
         raise UnreadableMedia(
             f"{media.name} is damaged: no frame decodes. Get the whole file, or save it anew."
@@ -163,6 +165,14 @@ def _open_source(media: Media, budget: Budget) -> FrameSource:
     if media.kind in VIDEO_KINDS:
         return open_video(data, media.kind, budget)
     return open_still(data, budget)
+
+
+def _open_damaged(media: Media, budget: Budget) -> FrameSource:
+    """A GIF or APNG of which no frame was readable: what FFmpeg makes of it, or its default image."""
+    data = media.data or b""
+    source = open_video(data, "gif", budget) if media.kind == "gif" else open_still(data, budget)
+    source.warnings.append(f"{media.name} is damaged; only a part of it could be read")
+    return source
 
 
 def _sample(source: FrameSource, limits: MediaLimits) -> list[int]:
