@@ -88,6 +88,6 @@ def _help(field: str) -> str:
 
 def _in_field_units(field: str, value: float) -> float:
     """A flag's number in the unit of the field, a whole number for bytes and pixels."""
-    bounded = value if value < _MOST else _MOST  # also what infinity and nan become
+    bounded = value if value < _MOST else _MOST  # also for infinity
     unit = _UNITS.get(FLAGS[field])
     return bounded if unit is None else round(bounded * unit)
