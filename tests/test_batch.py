@@ -39,7 +39,9 @@ def test_each_line_gets_the_json_of_its_answer_and_its_id(qa, source, tmp_path):
     rows = read(tmp_path / "out.jsonl")
 
     assert report == BatchReport(answered=3, failed=0, skipped=0)
-    assert [(row["id"], row["answer"]) for row in rows] == [(colour,) * 2 for colour in ("red", "green", "blue")]
+    assert [(row["id"], row["answer"]) for row in rows] == [
+        (colour,) * 2 for colour in ("red", "green", "blue")
+    ]
     expected = qa.ask(tmp_path / "clip.gif", "Is it blue?", top_k=1).to_dict()
     assert {**rows[2], "timings": None} == {"id": "blue", **expected, "timings": None}
 
@@ -132,7 +134,7 @@ def test_a_whole_last_line_without_its_newline_is_kept(qa, source, tmp_path, fak
     report = ask_file(qa, source, output)
 
     assert report.skipped == 1
-    assert [row["answer"] for row in read(output)][0] == "mine"
+    assert next(row["answer"] for row in read(output)) == "mine"
     assert len(read(output)) == 3
 
 
@@ -239,11 +241,17 @@ def test_a_model_that_does_not_load_leaves_no_output(source, tmp_path, monkeypat
         ("\xff", r"in.jsonl:2: this is no JSON object"),
         ('{"media": "a", "question": "b"}', r'in.jsonl:2: no "id" .*it has media, question. Add one'),
         ('{"id": true, "media": "a", "question": "b"}', r'in.jsonl:2: no "id" that is a string or a whole'),
-        ('{"id": "red", "media": "a", "question": "b"}', r"in.jsonl:2: the id 'red' stands above already; ids"),
+        (
+            '{"id": "red", "media": "a", "question": "b"}',
+            r"in.jsonl:2: the id 'red' stands above already; ids",
+        ),
         ('{"id": 1, "question": "b"}', r'in.jsonl:2: no "media" that is a string; it has id, question. Add'),
         ('{"id": 1, "media": "a"}', r'in.jsonl:2: no "question" that is a string'),
         ('{"id": 1, "media": "a", "question": 3}', r'in.jsonl:2: no "question" that is a string'),
-        ('{"id": 1, "media": "a", "question": "b", "options": "c,d"}', r"options is 'c,d'; it must be a list"),
+        (
+            '{"id": 1, "media": "a", "question": "b", "options": "c,d"}',
+            r"options is 'c,d'; it must be a list",
+        ),
         ('{"id": 1, "media": "a", "question": "b", "description": 1}', r'no "description" that is a string'),
         ("{}", r'in.jsonl:2: no "id" .*it has no field'),
     ],
@@ -267,18 +275,24 @@ def test_a_damaged_line_within_the_output_is_an_error_and_stays(qa, source, tmp_
     output = tmp_path / "out.jsonl"
     output.write_text('{"id": "red"}\n{"id": "gr\n{"id": "blue"}\n', encoding="utf-8")
     before = output.read_bytes()
-    with pytest.raises(RecordError, match=r"out.jsonl:2: this is no JSON object; each line must be one. Mend"):
+    with pytest.raises(
+        RecordError, match=r"out.jsonl:2: this is no JSON object; each line must be one. Mend"
+    ):
         ask_file(qa, source, output)
     assert output.read_bytes() == before
 
 
 def test_a_missing_input_is_an_error(qa, tmp_path):
-    with pytest.raises(RecordError, match=r"none.jsonl cannot be read .*a JSONL file is needed. Check the path"):
+    with pytest.raises(
+        RecordError, match=r"none.jsonl cannot be read .*a JSONL file is needed. Check the path"
+    ):
         ask_file(qa, tmp_path / "none.jsonl", tmp_path / "out.jsonl")
 
 
 def test_an_output_that_cannot_be_written_is_an_error(qa, source, tmp_path):
-    with pytest.raises(RecordError, match=r"out.jsonl cannot be written .*are kept. Make room or name another"):
+    with pytest.raises(
+        RecordError, match=r"out.jsonl cannot be written .*are kept. Make room or name another"
+    ):
         ask_file(qa, source, tmp_path / "no" / "out.jsonl")
 
 

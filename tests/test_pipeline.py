@@ -17,7 +17,7 @@ from gifqa.pipeline import MAX_TURNS, STAGES, Item
 from gifqa.retrieval.cache import FeatureCache
 from gifqa.retrieval.config import CacheConfig
 
-THREE = "red green blue".split()
+THREE = ["red", "green", "blue"]
 
 
 @pytest.fixture
@@ -118,7 +118,9 @@ def test_a_description_helps_to_find_the_keyframe(qa, make_gif):
     assert qa.ask(path, "What is it?", top_k=1, description="a green screen").text == "green"
 
 
-def test_the_number_of_keyframes_comes_from_the_settings_unless_given(colour_embedder, fake_answerer, make_gif):
+def test_the_number_of_keyframes_comes_from_the_settings_unless_given(
+    colour_embedder, fake_answerer, make_gif
+):
     config = ClipCutConfig(top_k=2)
     qa = GifQA(encoder=colour_embedder, answerer=fake_answerer, clip_cut=config)
     path = make_gif(["red", "green", "blue", "yellow"])
@@ -168,14 +170,14 @@ def test_warnings_of_media_question_and_answerer_are_all_kept(colour_embedder, f
     assert len(answer.warnings) > 2
 
 
-@pytest.mark.parametrize("question", ["", " \n\t", "\x00\x1f", "​"])
+@pytest.mark.parametrize("question", ["", " \n\t", "\x00\x1f", "\u200b"])
 def test_an_empty_question_is_refused(qa, make_gif, question):
-    with pytest.raises(ConfigError, match="question is empty; it needs at least one word. Ask"):
+    with pytest.raises(ConfigError, match=r"question is empty; it needs at least one word. Ask"):
         qa.ask(make_gif(["red"]), question)
 
 
 def test_a_question_of_ten_thousand_characters_is_refused(qa, make_gif):
-    with pytest.raises(ConfigError, match="has 10,000 characters; at most 2,000 are allowed. Shorten it"):
+    with pytest.raises(ConfigError, match=r"has 10,000 characters; at most 2,000 are allowed. Shorten it"):
         qa.ask(make_gif(["red"]), "w" * 10_000)
 
 

@@ -15,6 +15,7 @@ from gifqa.errors import GifQAError
 from gifqa.frames import decode_frames
 from gifqa.limits import MediaLimits
 from gifqa.media import Media, load_media
+from gifqa.prompt import DESCRIBE_QUESTION
 from gifqa.retrieval.cache import FeatureCache, feature_key
 from gifqa.retrieval.clip_cut import EncodedFrames, Keyframes, encode_frames, select_keyframes
 from gifqa.retrieval.config import ClipCutConfig
@@ -28,9 +29,6 @@ STAGES = ("model", "load", "decode", "encode", "select", "answer")
 
 MAX_TURNS = 8
 """Earlier turns of a chat that the answerer is given."""
-
-WHOLE_GIF = "What happens in the whole GIF?"
-"""The question that stands for a description when keyframes are chosen: it asks for even coverage."""
 
 
 class Item(NamedTuple):
@@ -165,7 +163,7 @@ class GifQA:
         def reply(answerer: Answerer, keyframes: Keyframes, pixels: Pixels | None) -> Reply:
             return answerer.describe(keyframes, pixels=pixels)
 
-        return self._answer(Item(media, WHOLE_GIF), top_k, (), reply)
+        return self._answer(Item(media, DESCRIBE_QUESTION), top_k, (), reply)
 
     def keyframes(
         self, media: Any, question: str, top_k: int | None = None, description: str | None = None

@@ -30,7 +30,9 @@ def test_a_still_image_is_called_one():
 
 
 def test_earlier_turns_stand_between_the_frames_and_the_question():
-    messages = question_messages(keyframes(0.0), "And now?", [Turn("What?", "a cat"), Turn("Where?", "outside")])
+    messages = question_messages(
+        keyframes(0.0), "And now?", [Turn("What?", "a cat"), Turn("Where?", "outside")]
+    )
 
     assert [message.role for message in messages] == ["user", "assistant", "user", "assistant", "user"]
     assert messages[0].parts[-1] == "What?"

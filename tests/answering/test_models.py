@@ -49,7 +49,9 @@ def test_threads_load_it_once(bundle):
 
 @pytest.mark.parametrize("name", ["light", "gpt-4", "no/such/folder", "", "ftp://host#m"])
 def test_an_unknown_name_is_refused_at_once(name):
-    with pytest.raises(CheckpointError, match="is no model and no folder; a model is 'lite', a bundle's folder"):
+    with pytest.raises(
+        CheckpointError, match="is no model and no folder; a model is 'lite', a bundle's folder"
+    ):
         Models(name)
 
 
@@ -60,7 +62,9 @@ def test_a_server_without_a_model_is_refused(name):
 
 
 def test_an_empty_checkpoint_name_is_refused():
-    with pytest.raises(CheckpointError, match="'hf:' names no checkpoint; write hf:ID or hf:FOLDER. Add one"):
+    with pytest.raises(
+        CheckpointError, match=r"'hf:' names no checkpoint; write hf:ID or hf:FOLDER. Add one"
+    ):
         Models("hf:")
 
 

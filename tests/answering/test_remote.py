@@ -78,9 +78,7 @@ def answerer(server):
     return RemoteAnswerer(server.url, "vlm", first_wait_seconds=0.001)
 
 
-KEYFRAMES = Keyframes(
-    np.array([0, 3]), np.array([0.0, 0.3]), np.array([0.1, 0.2], np.float32), None, 9, 0.9
-)
+KEYFRAMES = Keyframes(np.array([0, 3]), np.array([0.0, 0.3]), np.array([0.1, 0.2], np.float32), None, 9, 0.9)
 PIXELS = np.zeros((2, 12, 16, 3), np.uint8)
 PIXELS[1, ..., 0] = 255
 
@@ -233,7 +231,9 @@ def test_a_server_that_stays_busy_is_an_error_after_four_attempts(server, answer
 @pytest.mark.parametrize("status", [401, 404, 301, 204])
 def test_other_statuses_are_errors_at_once(server, answerer, status):
     server.replies = [(status, {"Location": "http://127.0.0.1:1/"}, b"")]
-    with pytest.raises(CheckpointError, match=f"refused with status {status} .*Check the URL, the model's name"):
+    with pytest.raises(
+        CheckpointError, match=f"refused with status {status} .*Check the URL, the model's name"
+    ):
         ask(answerer)
     assert len(server.requests) == 1
 
@@ -257,7 +257,9 @@ def test_other_statuses_are_errors_at_once(server, answerer, status):
 )
 def test_garbage_is_an_error_of_one_line(server, answerer, garbage):
     server.replies = [(200, {}, garbage)]
-    with pytest.raises(CheckpointError, match=r"is no chat completion .*must be OpenAI-compatible. Check") as caught:
+    with pytest.raises(
+        CheckpointError, match=r"is no chat completion .*must be OpenAI-compatible. Check"
+    ) as caught:
         ask(answerer)
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 500
 
@@ -265,7 +267,9 @@ def test_garbage_is_an_error_of_one_line(server, answerer, garbage):
 @pytest.mark.parametrize("content", [None, "", " \n", [], "<think>hm"])
 def test_a_reply_without_text_is_an_error(server, answerer, content):
     server.replies = [completion(content)]
-    with pytest.raises(CheckpointError, match="sent a reply without text; an answer is text. Check the model"):
+    with pytest.raises(
+        CheckpointError, match=r"sent a reply without text; an answer is text. Check the model"
+    ):
         ask(answerer)
 
 
@@ -277,7 +281,7 @@ def test_probabilities_that_are_not_numbers_are_left_out(server, answerer):
 
 def test_an_endless_reply_is_cut_off(server, answerer):
     server.replies = [(200, {}, b"x" * (5 * 2**20))]
-    with pytest.raises(CheckpointError, match="sent over 4 MiB; a reply is shorter. Check the URL"):
+    with pytest.raises(CheckpointError, match=r"sent over 4 MiB; a reply is shorter. Check the URL"):
         ask(answerer)
 
 
@@ -292,12 +296,16 @@ def test_nobody_listening_is_an_error():
 def test_a_silent_server_is_an_error():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/v1"
-        with pytest.raises(CheckpointError, match=r"did not answer in time; 0.2 s are allowed. Try again later"):
+        with pytest.raises(
+            CheckpointError, match=r"did not answer in time; 0.2 s are allowed. Try again later"
+        ):
             ask(RemoteAnswerer(url, "vlm", timeout_seconds=0.2))
 
 
 def test_pixels_are_required(answerer):
-    with pytest.raises(ValueError, match="pixels is None; this answerer reads the frames' pixels. Give them"):
+    with pytest.raises(
+        ValueError, match=r"pixels is None; this answerer reads the frames' pixels. Give them"
+    ):
         answerer.answer(KEYFRAMES, "What?")
 
 

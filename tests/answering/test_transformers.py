@@ -20,9 +20,7 @@ TEMPLATE = (
     "{% endfor %}</s>{% endfor %}"
     "{% if add_generation_prompt %}ASSISTANT:{% endif %}"
 )
-KEYFRAMES = Keyframes(
-    np.array([0, 3]), np.array([0.0, 0.3]), np.array([0.1, 0.2], np.float32), None, 9, 0.9
-)
+KEYFRAMES = Keyframes(np.array([0, 3]), np.array([0.0, 0.3]), np.array([0.1, 0.2], np.float32), None, 9, 0.9)
 PIXELS = np.zeros((2, 30, 40, 3), np.uint8)
 PIXELS[1, ..., 0] = 255
 
@@ -50,7 +48,12 @@ def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("llava")
     tokenizer = byte_tokenizer()
     vision = transformers.CLIPVisionConfig(
-        hidden_size=16, intermediate_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=16, patch_size=8
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        image_size=16,
+        patch_size=8,
     )
     text = transformers.LlamaConfig(
         vocab_size=len(tokenizer),
@@ -62,7 +65,9 @@ def checkpoint(tmp_path_factory):
         pad_token_id=0,
         eos_token_id=1,
     )
-    config = transformers.LlavaConfig(vision_config=vision, text_config=text, image_token_id=2, image_token_index=2)
+    config = transformers.LlavaConfig(
+        vision_config=vision, text_config=text, image_token_id=2, image_token_index=2
+    )
     torch.manual_seed(0)
     transformers.LlavaForConditionalGeneration(config).save_pretrained(folder)
     transformers.LlavaProcessor(
@@ -176,7 +181,9 @@ def test_the_whole_line_with_a_hugging_face_model(checkpoint, colour_embedder, m
 
 
 def test_pixels_are_required(answerer):
-    with pytest.raises(ValueError, match="pixels is None; this answerer reads the frames' pixels. Give them"):
+    with pytest.raises(
+        ValueError, match=r"pixels is None; this answerer reads the frames' pixels. Give them"
+    ):
         answerer.answer(KEYFRAMES, "What?")
 
 
@@ -196,7 +203,9 @@ def copy_of(checkpoint, tmp_path, without=()):
 
 
 def test_an_unknown_folder_is_a_checkpoint_error(tmp_path):
-    load_error(tmp_path / "none", r"hf:.*none cannot be loaded: .*Give the id or folder of an image-text-to-text")
+    load_error(
+        tmp_path / "none", r"hf:.*none cannot be loaded: .*Give the id or folder of an image-text-to-text"
+    )
 
 
 def test_a_folder_without_a_model_is_a_checkpoint_error(tmp_path):
@@ -217,7 +226,9 @@ def test_missing_weights_are_an_error(checkpoint, tmp_path):
     weights = load_file(folder / "model.safetensors")
     name = next(name for name in weights if "multi_modal_projector" in name)
     save_file({key: value for key, value in weights.items() if key != name}, folder / "model.safetensors")
-    load_error(folder, "lacks 1 weights, .*multi_modal_projector.* first; all must be in the checkpoint. Give")
+    load_error(
+        folder, "lacks 1 weights, .*multi_modal_projector.* first; all must be in the checkpoint. Give"
+    )
 
 
 def test_a_processor_without_a_chat_template_is_an_error(checkpoint, tmp_path):

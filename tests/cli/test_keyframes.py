@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("fake_models")
-FOUR = "red green blue yellow".split()
+FOUR = ["red", "green", "blue", "yellow"]
 
 
 def test_json_has_the_promised_fields(gifqa, make_gif):

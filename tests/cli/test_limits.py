@@ -61,7 +61,10 @@ def test_urls_can_be_refused(parse):
     assert parse("--no-urls") == MediaLimits(allow_urls=False)
 
 
-@pytest.mark.parametrize("words", [("--max-side", "0"), ("--max-megabytes", "-1"), ("--max-frames", "many"), ("--max-seconds", "nan")])
+@pytest.mark.parametrize(
+    "words",
+    [("--max-side", "0"), ("--max-megabytes", "-1"), ("--max-frames", "many"), ("--max-seconds", "nan")],
+)
 def test_what_is_no_limit_is_a_usage_error(parse, words):
     assert parse(*words) == 2
 
@@ -78,6 +81,6 @@ def test_the_command_keeps_its_own_parameters():
     def command(name: str, *, limits: MediaLimits) -> None:
         """Help."""
 
-    assert list(inspect.signature(command).parameters)[0] == "name"
+    assert next(iter(inspect.signature(command).parameters)) == "name"
     assert "limits" not in inspect.signature(command).parameters
     assert command.__doc__ == "Help."

@@ -86,7 +86,18 @@ def test_a_fault_of_the_program_is_not_hidden(gifqa, monkeypatch):
 
 @pytest.mark.parametrize("words", [["--help"], ["ask", "--help"], ["--version"], ["nothere"]])
 def test_the_program_starts_without_the_heavy_packages(words):
-    heavy = {"torch", "transformers", "faiss", "onnxruntime", "spacy", "PIL", "av", "numpy", "pyarrow", "httpx"}
+    heavy = {
+        "torch",
+        "transformers",
+        "faiss",
+        "onnxruntime",
+        "spacy",
+        "PIL",
+        "av",
+        "numpy",
+        "pyarrow",
+        "httpx",
+    }
     code = (
         "import sys\nfrom gifqa.cli.main import run\n"
         f"run({words!r})\nprint(sorted({heavy!r} & set(sys.modules)))"
@@ -97,6 +108,8 @@ def test_the_program_starts_without_the_heavy_packages(words):
 
 
 def test_python_m_gifqa_is_the_program():
-    done = subprocess.run([sys.executable, "-m", "gifqa", "--version"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "gifqa", "--version"], capture_output=True, text=True, check=True
+    )
 
     assert done.stdout.startswith("gifqa ")

@@ -5,8 +5,8 @@ import unicodedata
 from collections.abc import Sequence
 
 from gifqa.errors import ConfigError
+from gifqa.prompt import MAX_QUESTION_CHARACTERS
 
-MAX_QUESTION_CHARS = 2_000
 MAX_OPTIONS = 100
 MAX_OPTION_CHARS = 500
 MAX_TOP_K = 64
@@ -29,16 +29,16 @@ def check_question(question: str) -> tuple[str, tuple[str, ...]]:
         The question, single spaces between its words, and the warnings.
 
     Raises:
-        ConfigError: if nothing is left of it or it is longer than `MAX_QUESTION_CHARS`.
+        ConfigError: if nothing is left of it or it is longer than `MAX_QUESTION_CHARACTERS`.
     """
     words = " ".join(question.split())
     kept = "".join(char for char in words if unicodedata.category(char) not in {"Cc", "Cf", "Cs"})
     clean = " ".join(kept.split())
     if not clean:
         raise ConfigError("the question is empty; it needs at least one word. Ask something about the GIF.")
-    if len(clean) > MAX_QUESTION_CHARS:
+    if len(clean) > MAX_QUESTION_CHARACTERS:
         raise ConfigError(
-            f"the question has {len(clean):,} characters; at most {MAX_QUESTION_CHARS:,} are allowed. "
+            f"the question has {len(clean):,} characters; at most {MAX_QUESTION_CHARACTERS:,} are allowed. "
             "Shorten it."
         )
     removed = len(words) - len(kept)
