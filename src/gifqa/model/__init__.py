@@ -1,0 +1,1 @@
+"""The torch definition of the models that gifqa trains (extra `train`)."""

@@ -1,0 +1,49 @@
+"""Every prompt string, and the clean-up of answers: one place for training, inference and measuring."""
+
+import re
+import unicodedata
+
+DESCRIBE_QUESTION = "What is happening in the GIF?"
+"""The question that stands for `describe()`; in training its answers are whole captions."""
+STATEMENT_ANSWERS = ("yes", "no")
+QUESTION_PROMPT = "Question: {question}\nAnswer:"
+CAPTION_PROMPT = "Describe the GIF.\nAnswer:"
+MAX_QUESTION_CHARACTERS = 2000
+
+_ARTICLES = {"a", "an", "the"}
+_NUMBERS = "zero one two three four five six seven eight nine ten".split()
+_YES_NO = re.compile(
+    r"(is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|am)(n't|nt)?\b", re.IGNORECASE
+)
+
+
+def question_prompt(question: str) -> str:
+    """The text that follows the visual tokens."""
+    if question == DESCRIBE_QUESTION:
+        return CAPTION_PROMPT
+    return QUESTION_PROMPT.format(question=question)
+
+
+def clean_question(question: str) -> str:
+    """The question without control characters and with single spaces, cut to `MAX_QUESTION_CHARACTERS`."""
+    kept = "".join(
+        character if unicodedata.category(character)[0] != "C" or character in "\n\t" else " "
+        for character in question
+    )
+    return " ".join(kept.split())[:MAX_QUESTION_CHARACTERS]
+
+
+def is_yes_no(question: str) -> bool:
+    """Whether the question begins as one that is answered by yes or no and offers no alternatives with 'or'."""
+    return bool(_YES_NO.match(question.strip())) and " or " not in question
+
+
+def normalise_answer(answer: str) -> str:
+    """The form in which answers are compared.
+
+    Lower case, no punctuation at the ends, no articles, single spaces, digits up to ten as words
+    (the rules of the VQA evaluation, without its list of contractions).
+    """
+    words = re.sub(r"[^\w\s'-]", " ", answer.lower()).split()
+    spelt = [_NUMBERS[int(word)] if word.isdigit() and int(word) <= 10 else word.strip("'-") for word in words]
+    return " ".join(word for word in spelt if word and word not in _ARTICLES)

@@ -1,0 +1,99 @@
+"""From samples to tensors: which views or frames stand for a picture, and which samples share a batch."""
+
+import random
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gifqa.training.samples import Annotations, Sample
+from gifqa.training.store import FeatureStore, TextStore
+
+FRAME_CHOICES = (1, 1, 1, 4)
+"""How many frames a batch shows of each picture, drawn anew for every batch."""
+SOURCE_SHARES = {
+    "caption-open": 0.42,
+    "caption-yes/no": 0.13,
+    "match": 0.14,
+    "objects": 0.06,
+    "visual7w": 0.13,
+    "vqa2": 0.07,
+    "vqa2-yn": 0.04,
+    "statements": 0.01,
+}
+"""What share of a batch each source gets; "match" asks whether a whole caption is true."""
+HARD_CANDIDATES = 24
+TOO_ALIKE = 0.75
+
+
+class Sampler:
+    """Draws samples by source, captions for contrast, and captions of other pictures that are hard to tell apart."""
+
+    def __init__(self, annotations: Annotations, texts: TextStore, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.texts = texts
+        self.groups = annotations.by_source()
+        self.captions = annotations.captions
+        self.names = list(annotations.captions)
+        self.labels = annotations.labels
+
+    def draw(self, size: int) -> list[Sample]:
+        """`size` samples in the proportions of `SOURCE_SHARES`."""
+        sources = self.chance.choices(list(SOURCE_SHARES), list(SOURCE_SHARES.values()), k=size)
+        return [self.match() if source == "match" else self.chance.choice(self.groups[source]) for source in sources]
+
+    def match(self) -> Sample:
+        """A caption as a statement about its own picture (yes) or another one (no)."""
+        name = self.chance.choice(self.names)
+        caption = self.chance.choice(self.captions[name])
+        if self.chance.random() < 0.5:
+            return Sample(name, caption, "yes", "match", "yes/no")
+        return Sample(name, self.wrong_caption(name, caption), "no", "match", "yes/no")
+
+    def wrong_caption(self, name: str, caption: str) -> str:
+        """Of some random captions of other pictures the one most like `caption`, short of a paraphrase."""
+        others = [self.chance.choice(self.captions[other]) for other in self.chance.sample(self.names, HARD_CANDIDATES)]
+        alike = self.texts.sentence(others) @ self.texts.sentence([caption])[0]
+        own = set(self.captions[name])
+        ranked = sorted(zip(alike.tolist(), others, strict=True), reverse=True)
+        return next((text for score, text in ranked if score < TOO_ALIKE and text not in own), ranked[-1][1])
+
+    def draw_captions(self, size: int) -> list[tuple[str, str]]:
+        """`size` different pictures with one caption each."""
+        return [(name, self.chance.choice(self.captions[name])) for name in self.chance.sample(self.names, size)]
+
+
+def choose_rows(store: FeatureStore, name: str, num_frames: int, chance: random.Random, keep_sides: bool) -> list[int]:
+    """Up to `num_frames` rows of a picture in order: frames of a clip, or views of a photo as a camera move.
+
+    One frame of a photo is the whole photo half of the time, else a crop.
+    """
+    item = store.items[name]
+    rows = list(item["rows"])
+    if "clip" in item or name.endswith(".webp"):
+        chosen = sorted(chance.sample(range(len(rows)), min(num_frames, len(rows))))
+        return [rows[index] for index in chosen]
+    if keep_sides:
+        rows = [row for row, flipped in zip(rows, item["flipped"], strict=True) if not flipped]
+    if num_frames == 1:
+        return [rows[0] if chance.random() < 0.5 else chance.choice(rows)]
+    chance.shuffle(rows)
+    return rows[:num_frames]
+
+
+def fixed_rows(store: FeatureStore, name: str, num_frames: int) -> list[int]:
+    """The rows that validation looks at: the whole photo, or frames spread evenly over a clip."""
+    rows = store.rows(name)
+    if not name.endswith(".webp"):
+        return rows[:1]
+    count = min(num_frames, len(rows))
+    return [rows[int((index + 0.5) * len(rows) / count)] for index in range(count)]
+
+
+def pack_grids(store: FeatureStore, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+    """Grids of a batch, float32 (B, F, G, C), padded to the longest, and their bool mask (B, F)."""
+    longest = max(len(row) for row in rows)
+    mask = torch.tensor([[index < len(row) for index in range(longest)] for row in rows])
+    flat = [row[min(index, len(row) - 1)] for row in rows for index in range(longest)]
+    grid = store.grid(flat).float()
+    return grid.view(len(rows), longest, *grid.shape[1:]), mask
