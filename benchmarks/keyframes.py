@@ -13,8 +13,9 @@ those that read the question use the same encoder.
     random      three different frames; mean over 20 draws a question
 
 The questions are of three kinds: a caption of the photo, the same caption as a wh-question ("When do we see
-...?"), and questions that people asked about the photo in Visual7W or VQA, many of which ("What colour is
-it?") fit several segments.
+...?"), and questions that people asked about the photo in Visual7W or VQA. Of these, the ones about a photo
+as such ("When was this picture taken?") are left out, since they are about no segment more than another;
+others ("Who is on the chair?") may still fit several.
 
     python benchmarks/keyframes.py --photos DIR --captions FILE.jsonl [--model lite|hf:ID|FOLDER] [--json OUT]
 
@@ -28,6 +29,7 @@ import json
 import os
 import platform
 import random
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -51,6 +53,8 @@ ZOOM = (0.75, 1.0)
 """Side of the window that moves over a photo, as a share of the photo's."""
 NOISY_QUESTIONS = "vqa2-yn"
 """A `qa_source` of machine rephrasings, left out."""
+
+ABOUT_THE_PHOTO = re.compile(r"\b(photo|photograph|picture|image|scene|this|these|it|taken)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -112,9 +116,10 @@ def ask_about(segment: int, record: dict[str, Any], chance: random.Random) -> li
 
 
 def human_questions(record: dict[str, Any]) -> list[str]:
-    """What people asked about the photo, without the machine's rephrasings."""
+    """What people asked about things in the photo, without the machine's rephrasings."""
     pairs = zip(record.get("qa", []), record.get("qa_source", []), strict=True)
-    return [question for (question, _), source in pairs if source != NOISY_QUESTIONS]
+    asked = [question for (question, _), source in pairs if source != NOISY_QUESTIONS]
+    return [question for question in asked if not ABOUT_THE_PHOTO.search(question)]
 
 
 def evaluate(

@@ -36,8 +36,8 @@ def photos(tmp_path: Path) -> Path:
             "image": f"{colour}.png",
             "split": "test",
             "captions": [f"A {colour} wall."],
-            "qa": [[f"Is the wall {colour}?", "yes"], ["rephrased", "yes"]],
-            "qa_source": ["visual7w", "vqa2-yn"],
+            "qa": [[f"Is the wall {colour}?", "yes"], ["rephrased", "yes"], ["When was this taken?", "?"]],
+            "qa_source": ["visual7w", "vqa2-yn", "visual7w"],
         }
         for colour in COLOURS
     ]

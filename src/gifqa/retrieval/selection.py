@@ -28,6 +28,7 @@ _GLOBAL = re.compile(
     r"\b(before|after|first|last|next(?! to)|then|finally|at the (end|start|beginning))\b",
     re.IGNORECASE,
 )
+_LOOKS_SHARE = 0.75
 _LEAST_DISTANCE = 0.02  # cosine; frames nearer than this to each other all look the same to any encoder
 
 
@@ -96,7 +97,7 @@ def _relevant_and_diverse(candidates: Candidates, count: int, config: ClipCutCon
 
 
 def _distances(candidates: Candidates, count: int) -> NDArray[np.float64]:
-    """How unlike two frames are, 0 to 1, (N, N): the mean of looks and time.
+    """How unlike two frames are, 0 to 1, (N, N): three parts looks and one part time.
 
     Looks: cosine distance, 1 from the GIF's median distance on, since the range of cosines differs from
     encoder to encoder. Time: 1 from the gap on that `count` evenly spread frames would have.
@@ -108,7 +109,7 @@ def _distances(candidates: Candidates, count: int) -> NDArray[np.float64]:
     looks = np.minimum(1, cosine / max(median, _LEAST_DISTANCE))
     gap = np.abs(pts_seconds[:, None] - pts_seconds[None, :])
     time = np.minimum(1, gap * count / candidates.duration_seconds)
-    distances: NDArray[np.float64] = (looks + time) / 2
+    distances: NDArray[np.float64] = _LOOKS_SHARE * looks + (1 - _LOOKS_SHARE) * time
     return distances
 
 
