@@ -8,6 +8,7 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gifqa.evaluation.answers import count_matches, exact_match, require_pairs, squared_errors, token_f1
 from gifqa.evaluation.calibration import area_under_risk_coverage, brier_score, expected_calibration_error
@@ -123,6 +124,12 @@ def caption_scores(
         name = "meteor" if wordnet.is_complete else "meteor_no_synonyms"
         values[name] = meteor(given, wanted, wordnet)
     return scores | mean_scores(values, resampling)
+
+
+def caption_rouge(predictions: Sequence[str], references: Sequence[Sequence[str]]) -> NDArray[np.float64]:
+    """ROUGE-L of each caption after the COCO evaluation's tokenisation, 0..1."""
+    given = [caption_tokens(text) for text in predictions]
+    return rouge_l(given, [[caption_tokens(text) for text in texts] for texts in references])
 
 
 def confidence_scores(

@@ -1,0 +1,244 @@
+"""One evaluation from annotations to results: read, answer, score, write; goes on where it was stopped.
+
+DIR/manifest.json        settings, hashes of annotations and model, versions, start
+DIR/shards/              questions and answers in shards, through `gifqa.engine`
+DIR/predictions.jsonl    every answer with its keyframes and timings
+DIR/missing.txt          media that were not found, if any
+DIR/results.json         {"benchmark", "metrics": {name: {"value", "ci95"}}, "coverage": {...}, ...}
+"""
+
+import json
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from gifqa.engine import run_shards, shard_folder
+from gifqa.errors import GifQAError
+from gifqa.evaluation.answering import (
+    PREDICTIONS,
+    AnswerShard,
+    MakeQA,
+    check_view,
+    guess_all,
+    model_maker,
+    shard_line,
+)
+from gifqa.evaluation.baselines import Baseline, make_guesser
+from gifqa.evaluation.benchmarks import Benchmark, get_benchmark, read_questions
+from gifqa.evaluation.config import EvaluationConfig
+from gifqa.evaluation.manifest import check_output, describe_run, fingerprint
+from gifqa.evaluation.predictions import Prediction, read_predictions, write_predictions
+from gifqa.evaluation.matching import match_media
+from gifqa.evaluation.questions import Question
+from gifqa.evaluation.scoring import ScoreCard, score_predictions
+from gifqa.evaluation.views import View
+from gifqa.evaluation.wordnet import load_wordnet
+
+RESULTS = "results.json"
+MISSING = "missing.txt"
+OnProgress = Callable[[int, int], None]
+"""Called with the questions done and their number."""
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How much of the benchmark was evaluated."""
+
+    questions: int
+    """Asked by the benchmark (after --limit)."""
+    with_media: int
+    """Of those, the ones whose media were found; 0 where nothing looks at media."""
+    answered: int
+    """Of those, the ones that got an answer: their media could be read."""
+    empty: int
+    """Answers without a word; they count as wrong."""
+    missing_media: int
+    """Different media that were not found."""
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A finished run."""
+
+    config: EvaluationConfig
+    benchmark: Benchmark
+    coverage: Coverage
+    scores: ScoreCard
+    predictions: tuple[Prediction, ...]
+    """All of them, also those with an error."""
+
+    @property
+    def answered(self) -> tuple[Prediction, ...]:
+        """The predictions that were scored, in the order of `scores.values`."""
+        return tuple(prediction for prediction in self.predictions if prediction.error is None)
+
+    @property
+    def summary(self) -> str:
+        """The first line of every report: what was evaluated and what was not."""
+        asked, found = self.coverage.questions, self.coverage.answered
+        line = f"{self.benchmark.name}: {found:,} of {asked:,} questions evaluated"
+        if not self.config.needs_media:
+            return f"{line} (this baseline looks at no media)"
+        missing = asked - self.coverage.with_media
+        unread = self.coverage.with_media - found
+        parts = [f"{missing:,} without media, listed in {MISSING}"] if missing else []
+        parts += [f"{unread:,} whose media or question could not be used"] if unread else []
+        return f"{line}; {', '.join(parts)}" if parts else line
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `results.json` holds."""
+        return {
+            "benchmark": self.benchmark.name,
+            "summary": self.summary,
+            "model": self.config.model,
+            "baseline": self.config.baseline,
+            **self.scores.to_dict(),
+            "coverage": vars(self.coverage),
+        }
+
+
+def run_evaluation(
+    config: EvaluationConfig,
+    *,
+    make_qa: MakeQA | None = None,
+    on_progress: OnProgress | None = None,
+) -> Evaluation:
+    """Evaluate a model or a baseline on a benchmark.
+
+    A run that was stopped goes on when it is started again with the same settings; when it is complete, only
+    the scores are computed anew.
+
+    Args:
+        config: what, on what, and where to.
+        make_qa: makes the pipeline instead of `config.model`, for models that have no name; picklable for
+            engines other than local.
+        on_progress: called after each shard.
+
+    Returns:
+        The scores; they and the predictions are also in `config.output`.
+
+    Raises:
+        RecordError: if the annotations cannot be read or are another benchmark's.
+        ConfigError: if the settings do not fit together, no media are found, or the folder holds another run.
+        GifQAError: if the model fails; answers so far are kept.
+    """
+    benchmark = get_benchmark(config.benchmark)
+    questions = _drawn(read_questions(benchmark, config.annotations), config)
+    if config.needs_media:
+        check_view(_view(config), questions)
+    run = describe_run(config)
+    if config.needs_media:
+        matched = match_media(questions, config)
+        found, missing = matched.found, matched.missing
+        run["media_sha256"] = matched.state
+        check_output(config.output, run)
+        if missing:
+            (config.output / MISSING).write_text("".join(f"{name}\n" for name in missing), encoding="utf-8")
+        predictions = _answer(found, config, fingerprint(run), make_qa, on_progress)
+    else:
+        train = read_questions(benchmark, config.train) if config.train else None
+        guesser = make_guesser(cast(Baseline, config.baseline), questions, train, config.seed)
+        check_output(config.output, run)
+        found, missing, predictions = (), (), guess_all(guesser, questions)
+    write_predictions(config.output / PREDICTIONS, predictions)
+    return _scored(config, benchmark, predictions, (len(questions), len(found), len(missing)))
+
+
+def _scored(
+    config: EvaluationConfig,
+    benchmark: Benchmark,
+    predictions: list[Prediction],
+    counts: tuple[int, int, int],
+) -> Evaluation:
+    answered = [prediction for prediction in predictions if prediction.error is None]
+    if not answered:
+        raise GifQAError(
+            f"none of {len(predictions)} questions got an answer; the first error is: {predictions[0].error} "
+            f"All are in {config.output / PREDICTIONS}. Check the media."
+        )
+    empty = (
+        sum(not prediction.text.strip() for prediction in answered) if benchmark.task != "retrieval" else 0
+    )
+    asked, with_media, missing = counts
+    scores = score_predictions(
+        answered,
+        benchmark,
+        wordnet=_wordnet(benchmark),
+        seed=config.seed,
+        num_resamples=config.num_resamples,
+    )
+    coverage = Coverage(asked, with_media, len(answered), empty, missing)
+    evaluation = Evaluation(config, benchmark, coverage, scores, tuple(predictions))
+    (config.output / RESULTS).write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return evaluation
+
+
+def _wordnet(benchmark: Benchmark) -> Any:
+    """WordNet for the tasks that use it; None where NLTK is not installed."""
+    from importlib.util import find_spec
+
+    return load_wordnet() if benchmark.task in ("open", "caption") and find_spec("nltk") else None
+
+
+def _view(config: EvaluationConfig) -> View:
+    return cast(View, config.baseline or "clip-cut")
+
+
+def _drawn(questions: list[Question], config: EvaluationConfig) -> list[Question]:
+    """The questions, or as many of them as `limit` says, in the file's order."""
+    if config.limit is None or config.limit >= len(questions):
+        return questions
+    rows = np.random.default_rng(config.seed).choice(len(questions), config.limit, replace=False)
+    return [questions[row] for row in sorted(rows.tolist())]
+
+
+def _answer(
+    found: Sequence[tuple[Question, Path]],
+    config: EvaluationConfig,
+    run: str,
+    make_qa: MakeQA | None,
+    on_progress: OnProgress | None,
+) -> list[Prediction]:
+    """The predictions in the order of `found`; what an earlier run left is read, not made again."""
+    work = config.output / "shards"
+    sources = _write_shards(found, work, config.shard_size)
+    maker = make_qa or model_maker(str(config.model), config.encoder)
+    function = AnswerShard(maker, _view(config), run, config.top_k, config.seed)
+    done = 0
+
+    def count(index: int, summary: dict[str, Any]) -> None:
+        nonlocal done
+        done += summary["answered"] + summary["failed"]
+        if on_progress is not None:
+            on_progress(done, len(found))
+
+    try:
+        run_shards(function, sources, work, fingerprint=run, config=config.engine, on_done=count)
+    finally:
+        folders = [shard_folder(work, index) for index in range(len(sources))]
+        predictions = [
+            prediction
+            for folder in folders
+            if folder.is_dir()
+            for prediction in read_predictions(folder / PREDICTIONS)
+        ]
+        write_predictions(config.output / PREDICTIONS, predictions)
+    return predictions
+
+
+def _write_shards(found: Sequence[tuple[Question, Path]], work: Path, size: int) -> list[Path]:
+    folder = work / "questions"
+    folder.mkdir(parents=True, exist_ok=True)
+    sources = []
+    for number, start in enumerate(range(0, len(found), size)):
+        path = folder / f"{number:05d}.jsonl"
+        lines = [shard_line(question, path_of) for question, path_of in found[start : start + size]]
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        temporary.replace(path)
+        sources.append(path)
+    return sources
