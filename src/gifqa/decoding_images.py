@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, WebPImagePlugin
 
 from gifqa.decoding import STILL_SECONDS, FrameSource, IndexedFrames, times_from_delays
-from gifqa.errors import UnreadableMedia
+from gifqa.errors import MediaTooLarge, UnreadableMedia
 from gifqa.frame_arrays import PILLOW_ERRORS, rgb_on_white
 from gifqa.limits import Budget
 from gifqa.media_types import PNG_SIGNATURE, sniff_kind
@@ -31,6 +31,9 @@ ORIENTATIONS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+LYING = (5, 6, 7, 8)
+"""Orientations that exchange width and height."""
 
 Rgb = NDArray[np.uint8]
 
@@ -84,6 +87,8 @@ def open_animation(data: bytes, kind: str, budget: Budget) -> FrameSource:
         shown = frozenset(wanted)
         try:
             image = _open_image(animation.data, kind)
+            if image.size != (animation.width, animation.height):
+                return
             for index in range(last + 1):
                 budget.check_time()
                 image.seek(index + animation.first_frame)
@@ -174,13 +179,15 @@ def _checked_size(frame: bytes | Rgb, budget: Budget) -> tuple[int, int]:
         budget.check_canvas(frame.shape[1], frame.shape[0])
         return frame.shape[1], frame.shape[0]
     kind = sniff_kind(frame, budget.name)
-    if kind == "webp":
-        animation = _scan_webp(frame, budget)
+    if kind in ("webp", "apng", "png"):
+        animation = _scan_webp(frame, budget) if kind == "webp" else _scan_apng(frame, budget)
         budget.check_canvas(animation.width, animation.height)
     try:
         image = _open_image(frame, kind)
         width, height = image.size
-        is_on_its_side = _orientation(image) >= 5
+        is_on_its_side = _orientation(image) in LYING
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise MediaTooLarge(f"{budget.name} is too large ({error}); scale it down.") from error
     except PILLOW_ERRORS as error:
         raise UnreadableMedia(f"{budget.name} is damaged ({error}); get the whole file.") from error
     budget.check_canvas(width, height)
@@ -209,7 +216,7 @@ def _scan_apng(data: bytes, budget: Budget) -> Animation:
         budget.check_time()
         length, chunk = struct.unpack_from(">I4s", data, position)
         body = data[position + 8 : position + 8 + min(length, 26)]
-        if chunk == b"IHDR" and len(body) >= 8:
+        if chunk == b"IHDR" and len(body) >= 8 and not animation.width:
             animation.width, animation.height = struct.unpack_from(">II", body)
         elif chunk == b"acTL" and len(body) >= 4:
             animation.num_declared = int.from_bytes(body[:4], "big")
@@ -233,7 +240,7 @@ def _scan_webp(data: bytes, budget: Budget) -> Animation:
         chunk, length = struct.unpack_from("<4sI", data, position)
         body = data[position + 8 : position + 8 + min(length, 16)].ljust(16, b"\x00")
         end = position + 8 + length + length % 2
-        if chunk == b"VP8X":
+        if chunk == b"VP8X" and not animation.width:
             animation.width, animation.height = _uint24(body, 4) + 1, _uint24(body, 7) + 1
         elif chunk == b"VP8 " and not animation.width:
             animation.width, animation.height = (size & 0x3FFF for size in struct.unpack_from("<HH", body, 6))

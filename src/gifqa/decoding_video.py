@@ -98,8 +98,8 @@ def open_video(data: bytes, kind: str, budget: Budget) -> FrameSource:
     warnings = []
     if duration_seconds < 0.9 * stream.declared_seconds:
         warnings.append(
-            f"{budget.name} is cut short: {duration_seconds:.1f} of its {stream.declared_seconds:.1f} seconds "
-            "are there"
+            f"{budget.name} is cut short: {duration_seconds:.1f} of its {stream.declared_seconds:.1f} "
+            "seconds are there"
         )
     return FrameSource(width, height, pts_seconds, duration_seconds, read, warnings)
 
@@ -114,11 +114,14 @@ def _take_apart(data: bytes, kind: str, budget: Budget) -> VideoStream:
         timeout=budget.seconds_left,
     )
     stream = container.streams.best("video")
-    if stream is None:
-        raise UnsupportedMedia(
-            f"{budget.name} has no video in it, only {len(container.streams)} other streams."
+    if stream is None and len(container.streams):
+        raise UnsupportedMedia(f"{budget.name} has sound but no video in it; give a file with a picture.")
+    context = stream.codec_context if stream is not None else None
+    if stream is None or context is None:
+        raise UnreadableMedia(
+            f"{budget.name} cannot be read as {kind} (no video that FFmpeg knows how to decode is in it); "
+            "get the whole file, or convert it to H.264."
         )
-    context = stream.codec_context
     budget.check_canvas(context.width, context.height)
     context.options = {"max_pixels": str(2 * budget.limits.max_canvas_pixels)}
     context.thread_type = "AUTO"

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.errors import UnreadableMedia, UnsupportedMedia
-from gifqa.limits import MediaLimits, check_bytes
+from gifqa.limits import Budget, MediaLimits, check_bytes
 from gifqa.media_types import STILL_KINDS, sniff_kind
 
 __all__ = ["Media", "MediaLimits", "load_media"]
@@ -88,6 +88,10 @@ def load_media(source: Any, limits: MediaLimits | None = None) -> Media:
 
 
 def _from_text(source: str, limits: MediaLimits) -> Media:
+    if not source:
+        raise UnreadableMedia(
+            "no media given; give a file, a folder of frames, an http(s) URL, or - for stdin."
+        )
     if source == "-":
         return _from_stream(sys.stdin.buffer, "standard input", limits)
     if source[:5].lower() == "data:":
@@ -175,7 +179,9 @@ def _from_folder(folder: Path, limits: MediaLimits) -> Media:
             "Put some in, or give another folder."
         )
     files.sort(key=lambda path: _natural_key(path.name))
-    check_bytes(sum(path.stat().st_size for path in files), f"the folder {str(folder)!r}", limits)
+    name = f"the folder {str(folder)!r}"
+    Budget(name, limits).check_frame_count(len(files))
+    check_bytes(sum(path.stat().st_size for path in files), name, limits)
     frames = []
     for path in files:
         data = path.read_bytes()

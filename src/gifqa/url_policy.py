@@ -37,7 +37,6 @@ HEADERS: dict[bytes | str, bytes | str] = {
 }
 NAT64 = IPv6Network("64:ff9b::/96")
 LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")
-COMPATIBLE = IPv6Network("::/96")
 ISATAP_MARKS = (0x00005EFE, 0x02005EFE)
 
 
@@ -50,6 +49,8 @@ def is_public_address(address: Address) -> bool:
     Returns:
         False for private, loopback, link-local, carrier, multicast, reserved and unspecified addresses.
     """
+    if address in NAT64:
+        return is_public_address(_last_32_bits(address))
     if not address.is_global or address.is_multicast or address.is_reserved:
         return False
     if isinstance(address, IPv4Address):
@@ -60,12 +61,15 @@ def is_public_address(address: Address) -> bool:
 
 
 def _embedded_addresses(address: IPv6Address) -> list[IPv4Address]:
-    """The IPv4 addresses in a mapped, compatible, 6to4, Teredo, NAT64 or ISATAP address."""
-    last = IPv4Address(int(address) & 0xFFFFFFFF)
+    """The IPv4 addresses in a mapped, 6to4, Teredo or ISATAP address."""
     found = [address.ipv4_mapped, address.sixtofour, *(address.teredo or ())]
-    if address in NAT64 or address in COMPATIBLE or int(address) >> 32 & 0xFFFFFFFF in ISATAP_MARKS:
-        found.append(last)
+    if int(address) >> 32 & 0xFFFFFFFF in ISATAP_MARKS:
+        found.append(_last_32_bits(address))
     return [inner for inner in found if inner is not None]
+
+
+def _last_32_bits(address: Address) -> IPv4Address:
+    return IPv4Address(int(address) & 0xFFFFFFFF)
 
 
 def resolve_host(host: str, port: int) -> list[str]:
@@ -130,6 +134,8 @@ def _parse(url: str, base: httpx.URL | None = None) -> httpx.URL:
         target = base.join(url) if base is not None else httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
         raise UnreadableMedia(f"{url[:200]!r} is no valid URL ({error}); check its spelling.") from error
+    if (target.port or 0) > 65535:
+        raise UnreadableMedia(f"{_shown(target)} is no valid URL (ports end at 65535); check its spelling.")
     if target.scheme not in SCHEMES or not target.host:
         raise UnsupportedMedia(
             f"{_shown(target)} is no http(s) URL; http:// and https:// are allowed. Give such a URL."
