@@ -1,5 +1,6 @@
 """The examples of the documents run, on the stand-in models."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -62,10 +63,15 @@ def test_links_of_the_documents_lead_somewhere(document):
 
 
 def test_the_json_of_the_documents_has_the_fields_of_an_answer(gifqa, make_gif, fake_models):
-    import json
-
     (shown,) = blocks("docs/cli.md", "json")
     real = json.loads(gifqa("ask", make_gif(["red"]), "What?", "--json").out)
 
     assert list(json.loads(shown)) == list(real)
     assert list(json.loads(shown)["timings"]) == list(real["timings"])
+
+
+def test_examples_are_small_and_described():
+    described = (ROOT / "examples" / "README.md").read_text(encoding="utf-8")
+    for path in (ROOT / "examples").glob("*.gif"):
+        assert path.stat().st_size <= 300_000, path.name
+        assert f"`{path.name}`" in described

@@ -1,8 +1,8 @@
 """Real GIFs through the whole line on the shipped bundle.
 
-`answers.json` has what the bundle said when it was shipped, right or wrong: it tells when a change of the code
-changes answers. Processors round differently, so an answer may give way to another that was close. After the bundle
-is replaced, record anew and read what changed:
+`answers.json` has what the bundle said when it was shipped, right or wrong: it tells when a change of the
+code changes answers. Processors round differently, so an answer may give way to another that was close. After
+the bundle is replaced, record anew and read what changed:
 
     GIFQA_RECORD=1 python -m pytest tests/golden
 """
@@ -106,7 +106,7 @@ def test_keyframes_are_frames_of_the_gif_in_time_order(answers):
             assert keyframes.num_frames == image.n_frames
         assert 1 <= len(keyframes.indices) <= 4
         assert (keyframes.pts_seconds[1:] > keyframes.pts_seconds[:-1]).all()
-        assert 0 <= keyframes.indices[0] and keyframes.indices[-1] < keyframes.num_frames
+        assert keyframes.indices[0] >= 0 and keyframes.indices[-1] < keyframes.num_frames
         assert (abs(keyframes.scores) <= 1.001).all()
 
 
@@ -129,11 +129,6 @@ def test_a_second_question_of_a_chat_is_answered(qa):
 
 def test_a_description_is_a_sentence(qa):
     assert len(qa.describe(EXAMPLES / "chelsea.gif").text.split()) >= 3
-
-
-def test_examples_are_small():
-    for path in EXAMPLES.glob("*.gif"):
-        assert path.stat().st_size <= 300_000, path.name
 
 
 def test_the_command_answers_in_a_process_of_its_own(tmp_path):
