@@ -266,26 +266,6 @@ class TestFramesOneByOne:
         np.testing.assert_allclose(frames.pts_seconds, [0, 0.1, 0.2, 0.3])
         assert frames.duration_seconds == pytest.approx(0.4)
 
-    def test_opened_animation_keeps_its_times_and_position(self, make_gif):
-        with Image.open(make_gif(["red", "green", "blue"], [50, 0, 70])) as image:
-            image.seek(1)
-            frames = decode(image)
-            assert image.tell() == 1
-        assert frames.pixels[:, 0, 0].tolist() == [[255, 0, 0], [0, 255, 0], [0, 0, 255]]
-        np.testing.assert_allclose(frames.pts_seconds, [0, 0.05, 0.15])
-
-    def test_opened_animation_over_the_limits(self, make_gif):
-        with Image.open(make_gif(["red", "green"])) as image:
-            with pytest.raises(MediaTooLarge, match=r"2 frames of 32x24 pixels, too many.*Give its path"):
-                load_media(image, MediaLimits(max_pixels_kept=1000))
-            with pytest.raises(MediaTooLarge, match="more than 1 frames"):
-                load_media(image, MediaLimits(max_frames_scanned=1))
-
-    def test_opened_image_that_is_damaged(self, make_gif):
-        data = make_gif(["red", "green"]).read_bytes()
-        with pytest.raises(UnreadableMedia, match="does not decode"):
-            load_media(Image.open(io.BytesIO(data[:-40])))
-
     def test_damaged_file_in_a_folder_is_left_out(self, tmp_path):
         for name in "abc":
             Image.new("RGB", (64, 48), "red").save(tmp_path / f"{name}.png")

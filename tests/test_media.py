@@ -264,15 +264,3 @@ class TestRefuses:
     def test_list_of_something_else(self):
         with pytest.raises(UnsupportedMedia, match="frame 1 is of type str; frames are PIL images or"):
             load_media([np.zeros((6, 8, 3), np.uint8), "cat.gif"])
-
-
-def test_limits_are_frozen_and_know_their_fields():
-    from pydantic import ValidationError
-
-    from gifqa.limits import FLAGS
-
-    with pytest.raises(ValidationError):
-        MediaLimits(max_byte=3)
-    with pytest.raises(ValidationError):
-        MediaLimits(max_frames=0)
-    assert set(FLAGS) == set(MediaLimits.model_fields) - {"allow_urls"}
