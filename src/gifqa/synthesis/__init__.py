@@ -1,0 +1,1 @@
+"""Captions become question-answer-GIF records: candidates, questions, filters, a report."""
