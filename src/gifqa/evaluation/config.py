@@ -40,7 +40,7 @@ class EvaluationConfig(BaseModel):
     baseline: str | None = None
     """One of `TEXT_BASELINES`, or of `FRAME_BASELINES` together with a model."""
     train: Path | None = None
-    """Training annotations, for the baselines that learn from answers."""
+    """Training annotations, for the baselines that learn from answers: alone, or beside a model's score."""
     encoder: str | None = None
     """`hf:` and the name of a dual encoder to choose keyframes with; None is the bundle's."""
     top_k: int | None = Field(default=None, ge=1, le=64)
@@ -55,6 +55,8 @@ class EvaluationConfig(BaseModel):
     """Questions between two points from which a stopped run goes on."""
     engine: EngineConfig = EngineConfig()
     """Where questions are answered."""
+    beside: tuple[Path, ...] = ()
+    """Folders of other runs on the same benchmark, whose scores are shown beside this one's."""
     gallery_size: int = Field(default=48, ge=0)
     """Examples shown in the report."""
 
@@ -78,11 +80,6 @@ class EvaluationConfig(BaseModel):
             raise ConfigError(
                 f"--baseline {self.baseline} shows a model other frames, and no --model was given; name the "
                 "model. Add --model lite, for example."
-            )
-        if self.train is not None and self.baseline not in TEXT_BASELINES:
-            raise ConfigError(
-                "--train was given without a baseline that learns from it; "
-                f"{', '.join(TEXT_BASELINES)} do. Leave it out."
             )
         return self
 

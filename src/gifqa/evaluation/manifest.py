@@ -42,7 +42,7 @@ def describe_run(config: EvaluationConfig) -> dict[str, Any]:
     return {
         **config.identity(),
         "annotations_sha256": file_hash(config.annotations),
-        "train_sha256": file_hash(config.train) if config.train else None,
+        "train_sha256": file_hash(config.train) if config.train and not config.needs_media else None,
         "model_sha256": _model_hash(config.model),
     }
 

@@ -35,7 +35,8 @@ def match_media(questions: Sequence[Question], config: EvaluationConfig) -> Matc
         )
     if not config.media.is_dir():
         raise ConfigError(
-            f"--media is {config.media}, and there is no such folder; the GIFs are looked for in it. Check --media."
+            f"--media is {config.media}, and there is no such folder; the GIFs are looked for in it. "
+            "Check --media."
         )
     folder = MediaFolder(config.media)
     paths = {question.media: folder.find(question.media) for question in questions}

@@ -9,8 +9,8 @@ DIR/results.json         {"benchmark", "metrics": {name: {"value", "ci95"}}, "co
 
 import json
 import os
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -29,10 +29,11 @@ from gifqa.evaluation.answering import (
 )
 from gifqa.evaluation.baselines import Baseline, make_guesser
 from gifqa.evaluation.benchmarks import Benchmark, get_benchmark, read_questions
+from gifqa.evaluation.beside import Beside, read_beside, text_baselines
 from gifqa.evaluation.config import EvaluationConfig
 from gifqa.evaluation.manifest import check_output, describe_run, fingerprint
-from gifqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from gifqa.evaluation.matching import match_media
+from gifqa.evaluation.predictions import Prediction, read_predictions, write_predictions
 from gifqa.evaluation.questions import Question
 from gifqa.evaluation.scoring import ScoreCard, score_predictions
 from gifqa.evaluation.views import View
@@ -70,6 +71,10 @@ class Evaluation:
     scores: ScoreCard
     predictions: tuple[Prediction, ...]
     """All of them, also those with an error."""
+    beside: tuple[Beside, ...] = ()
+    """Baselines on the same questions, and other runs."""
+    paths: Mapping[str, Path] = field(default_factory=dict)
+    """Id of a question to its media, for the report's pictures."""
 
     @property
     def answered(self) -> tuple[Prediction, ...]:
@@ -97,6 +102,7 @@ class Evaluation:
             "model": self.config.model,
             "baseline": self.config.baseline,
             **self.scores.to_dict(),
+            "baselines": {other.name: other.to_dict() for other in self.beside},
             "coverage": vars(self.coverage),
         }
 
@@ -128,10 +134,13 @@ def run_evaluation(
     """
     benchmark = get_benchmark(config.benchmark)
     questions = _drawn(read_questions(benchmark, config.annotations), config)
+    train = read_questions(benchmark, config.train) if config.train else None
+    others = tuple(read_beside(folder, benchmark) for folder in config.beside)
+    run = describe_run(config)
+    found: tuple[tuple[Question, Path], ...] = ()
+    missing: tuple[str, ...] = ()
     if config.needs_media:
         check_view(_view(config), questions)
-    run = describe_run(config)
-    if config.needs_media:
         matched = match_media(questions, config)
         found, missing = matched.found, matched.missing
         run["media_sha256"] = matched.state
@@ -140,41 +149,39 @@ def run_evaluation(
             (config.output / MISSING).write_text("".join(f"{name}\n" for name in missing), encoding="utf-8")
         predictions = _answer(found, config, fingerprint(run), make_qa, on_progress)
     else:
-        train = read_questions(benchmark, config.train) if config.train else None
         guesser = make_guesser(cast(Baseline, config.baseline), questions, train, config.seed)
         check_output(config.output, run)
-        found, missing, predictions = (), (), guess_all(guesser, questions)
+        predictions = guess_all(guesser, questions)
     write_predictions(config.output / PREDICTIONS, predictions)
-    return _scored(config, benchmark, predictions, (len(questions), len(found), len(missing)))
-
-
-def _scored(
-    config: EvaluationConfig,
-    benchmark: Benchmark,
-    predictions: list[Prediction],
-    counts: tuple[int, int, int],
-) -> Evaluation:
     answered = [prediction for prediction in predictions if prediction.error is None]
+    _require_answers(answered, predictions, config)
+    asked = [prediction.question for prediction in answered]
+    settings: dict[str, Any] = {"seed": config.seed, "num_resamples": config.num_resamples}
+    evaluation = Evaluation(
+        config=config,
+        benchmark=benchmark,
+        coverage=Coverage(len(questions), len(found), len(answered), _count_empty(answered), len(missing)),
+        scores=score_predictions(answered, benchmark, wordnet=_wordnet(benchmark), **settings),
+        predictions=tuple(predictions),
+        beside=text_baselines(asked, benchmark, train, **settings) + others,
+        paths={question.id: path for question, path in found},
+    )
+    (config.output / RESULTS).write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    return evaluation
+
+
+def _require_answers(
+    answered: Sequence[Prediction], predictions: Sequence[Prediction], config: EvaluationConfig
+) -> None:
     if not answered:
         raise GifQAError(
             f"none of {len(predictions)} questions got an answer; the first error is: {predictions[0].error} "
             f"All are in {config.output / PREDICTIONS}. Check the media."
         )
-    empty = (
-        sum(not prediction.text.strip() for prediction in answered) if benchmark.task != "retrieval" else 0
-    )
-    asked, with_media, missing = counts
-    scores = score_predictions(
-        answered,
-        benchmark,
-        wordnet=_wordnet(benchmark),
-        seed=config.seed,
-        num_resamples=config.num_resamples,
-    )
-    coverage = Coverage(asked, with_media, len(answered), empty, missing)
-    evaluation = Evaluation(config, benchmark, coverage, scores, tuple(predictions))
-    (config.output / RESULTS).write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
-    return evaluation
+
+
+def _count_empty(answered: Sequence[Prediction]) -> int:
+    return sum(not p.text.strip() for p in answered if p.question.task != "retrieval")
 
 
 def _wordnet(benchmark: Benchmark) -> Any:
