@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from gifqa.answering.base import Turn
+from gifqa.answering.messages import question_messages
 from gifqa.errors import CheckpointError
 from gifqa.retrieval.clip_cut import Keyframes
 
@@ -185,6 +186,46 @@ def test_pixels_are_required(answerer):
         ValueError, match=r"pixels is None; this answerer reads the frames' pixels. Give them"
     ):
         answerer.answer(KEYFRAMES, "What?")
+
+
+def test_a_model_that_tiles_its_images_gets_one_tile_a_frame(tmp_path):
+    """Idefics3, the architecture of SmolVLM: tiles made a 256M model slower than 1B ones (smollm#125)."""
+    from gifqa.answering.transformers import TransformersAnswerer
+
+    tokenizer = byte_tokenizer()
+    tokenizer.add_tokens(
+        ["<fake_token_around_image>", "<global-img>", "<end_of_utterance>"], special_tokens=True
+    )
+    text = {"model_type": "llama", "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 16}
+    config = transformers.Idefics3Config(
+        vision_config={
+            "hidden_size": 16,
+            "intermediate_size": 16,
+            "num_hidden_layers": 1,
+            "num_attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 8,
+        },
+        text_config=text | {"num_hidden_layers": 1, "num_attention_heads": 2, "eos_token_id": 1},
+        image_token_id=2,
+        scale_factor=2,
+        pad_token_id=0,
+    )
+    transformers.Idefics3ForConditionalGeneration(config).save_pretrained(tmp_path)
+    transformers.Idefics3Processor(
+        image_processor=transformers.Idefics3ImageProcessor(
+            size={"longest_edge": 64}, max_image_size={"longest_edge": 32}, do_image_splitting=True
+        ),
+        tokenizer=tokenizer,
+        image_seq_len=4,
+        chat_template=TEMPLATE,
+    ).save_pretrained(tmp_path)
+
+    answerer = TransformersAnswerer(tmp_path)
+    inputs = answerer._inputs(question_messages(KEYFRAMES, "What is it?"), PIXELS, add_generation_prompt=True)
+    assert int((inputs["input_ids"] == 2).sum()) == 2 * 4
+    reply = answerer.answer(KEYFRAMES, "What is it?", pixels=PIXELS, options=["cat", "dog"])
+    assert reply.text in {"cat", "dog"}
 
 
 def load_error(folder, match):
