@@ -112,9 +112,13 @@ def test_nothing_is_left_for_later(path):
     assert not re.search(r"\b(TODO|FIXME|XXX|NotImplementedError)\b", path.read_text(encoding="utf-8"))
 
 
-def test_errors_are_caught_by_name(path):
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+def test_errors_are_caught_by_name_or_the_line_says_why_not(path):
+    source = path.read_text(encoding="utf-8")
+    lines = source.splitlines()
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ExceptHandler):
+            if "# noqa: BLE001 - " in lines[node.lineno - 1]:
+                continue
             caught = ast.unparse(node.type) if node.type else "everything"
             assert caught not in {"everything", "Exception", "BaseException"}, f"{path.name}:{node.lineno}"
 

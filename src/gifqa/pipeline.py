@@ -138,7 +138,7 @@ class GifQA:
                 yield error
 
     def chat(self, media: Any) -> "Chat":
-        """A dialogue about one GIF, which is read now; later questions know the earlier ones.
+        """A dialogue about one GIF, which is read now; models that follow dialogues know the earlier turns.
 
         Raises:
             MediaError: if the media cannot be read.

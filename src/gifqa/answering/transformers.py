@@ -32,7 +32,7 @@ class TransformersAnswerer:
         """Load the checkpoint.
 
         Args:
-            model: an id such as `HuggingFaceTB/SmolVLM2-500M-Video-Instruct`, or a folder.
+            model: an id such as `HuggingFaceTB/SmolVLM-500M-Instruct`, or a folder.
             device: where torch runs it; None is the first GPU, or the CPU if there is none.
             max_new_tokens: tokens of an answer at most.
 
