@@ -44,7 +44,9 @@ def save(path: Path, frames: Iterator[Image.Image], delay_ms: int, *, num_colour
     palette = sheet.quantize(num_colours, method=Image.Quantize.MEDIANCUT)
     indexed = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     indexed[0].save(path, save_all=True, append_images=indexed[1:], duration=delay_ms, loop=0, optimize=True)
-    print(f"{path.name}: {len(images)} frames, {path.stat().st_size / 1000:.0f} kB")
+    with Image.open(path) as image:
+        num_frames = image.n_frames  # equal frames were merged
+    print(f"{path.name}: {num_frames} frames, {path.stat().st_size / 1000:.0f} kB")
 
 
 def camera_move(path: Path, size: tuple[int, int], num_frames: int) -> Iterator[Image.Image]:
@@ -94,10 +96,11 @@ def draw_ball(canvas: ImageDraw.ImageDraw, progress: float) -> None:
 
 
 def draw_squares(canvas: ImageDraw.ImageDraw, progress: float) -> None:
-    """First a blue square at the left, then a yellow one at the right."""
+    """First a blue square slides down at the left, then a yellow one at the right."""
     fill(canvas, "white")
     left, colour = (40, "blue") if progress < 0.5 else (130, "gold")
-    canvas.rectangle(tuple(value * EDGE for value in (left, 45, left + 70, 115)), fill=colour)
+    top = 20 + 80 * (progress % 0.5)
+    canvas.rectangle(tuple(value * EDGE for value in (left, top, left + 70, top + 70)), fill=colour)
 
 
 def draw_circles(canvas: ImageDraw.ImageDraw, progress: float) -> None:
