@@ -13,7 +13,7 @@ import pytest
 from gifqa import ClipCutConfig, ConfigError, GifQA, GifQAError, MediaLimits, Turn
 from gifqa.answering.base import Alternative, Answer, Reply
 from gifqa.errors import CheckpointError, UnreadableMedia
-from gifqa.pipeline import MAX_TURNS, STAGES, Item
+from gifqa.pipeline import ENGLISH_ONLY, MAX_TURNS, STAGES, Item
 from gifqa.retrieval.cache import FeatureCache
 from gifqa.retrieval.config import CacheConfig
 
@@ -325,3 +325,37 @@ def test_making_one_loads_no_model_and_writes_nothing(tmp_path: Path, private_ca
     GifQA(tmp_path)
 
     assert list(private_cache_directory.iterdir()) == []
+
+
+@pytest.fixture
+def bundled(monkeypatch, colour_embedder, fake_answerer):
+    """A `GifQA` whose bundle are the stand-ins."""
+    monkeypatch.setattr(
+        "gifqa.answering.models.Models._load_bundle", lambda self: (colour_embedder, fake_answerer)
+    )
+    return GifQA()
+
+
+def test_another_language_than_english_is_warned_of_where_the_bundle_takes_part(bundled, qa, make_gif):
+    path = make_gif(["red"])
+    question = "猫は何をしていますか"
+
+    assert bundled.ask(path, question).warnings == (ENGLISH_ONLY,)
+    assert bundled.keyframes(path, question).warnings == (ENGLISH_ONLY,)
+    assert bundled.ask(path, "What is the cat doing?").warnings == ()
+    assert qa.ask(path, question).warnings == ()
+
+
+def test_load_loads_both_halves_before_the_first_question(bundled, make_gif):
+    bundled.load()
+
+    assert bundled.ask(make_gif(["red"]), "What colour is it?").text == "red"
+
+
+def test_a_model_that_does_not_load_is_an_error_of_load(monkeypatch):
+    def load(self):
+        raise CheckpointError("the bundle is damaged; install it again")
+
+    monkeypatch.setattr("gifqa.answering.models.Models._load_bundle", load)
+    with pytest.raises(CheckpointError, match="the bundle is damaged"):
+        GifQA().load()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gifqa.answering.base import Answer, Answerer, Reply, Turn
 from gifqa.answering.models import LITE, Models
-from gifqa.answering.question import check_options, check_question, check_top_k
+from gifqa.answering.question import check_options, check_question, check_top_k, looks_english
 from gifqa.errors import GifQAError
 from gifqa.frames import decode_frames
 from gifqa.limits import MediaLimits
@@ -26,6 +26,8 @@ Pixels = NDArray[np.uint8]
 
 STAGES = ("model", "load", "decode", "encode", "select", "answer")
 """Keys of `Answer.timings` beside `total`; `model` is the loading of a model that was not loaded before."""
+
+ENGLISH_ONLY = "the question does not look English, the only language that the shipped model knows"
 
 MAX_TURNS = 8
 """Earlier turns of a chat that the answerer is given."""
@@ -148,7 +150,7 @@ class GifQA:
     def ask_item(self, item: Item, top_k: int | None = None, *, history: Sequence[Turn] = ()) -> Answer:
         """The answer to one item, after `history`; arguments, result and errors as those of `ask`."""
         check_top_k(top_k)
-        question, warnings = check_question(item.question)
+        question, warnings = self._checked(item.question)
         options = check_options(item.options)
 
         def reply(answerer: Answerer, keyframes: Keyframes, pixels: Pixels | None) -> Reply:
@@ -170,7 +172,7 @@ class GifQA:
     ) -> Keyframes:
         """The frames that the question is about, in time order; arguments and errors as those of `ask`."""
         check_top_k(top_k)
-        question, warnings = check_question(question)
+        question, warnings = self._checked(question)
         item = Item(self.open(media), question, None, description)
         keyframes = self._look(item, top_k, Stopwatch(STAGES))
         return replace(keyframes, warnings=keyframes.warnings + warnings)
@@ -191,6 +193,13 @@ class GifQA:
         """
         indices = [int(index) for index in keyframes.indices]
         return decode_frames(self.open(media), self.limits, indices=indices).pixels
+
+    def _checked(self, question: str) -> tuple[str, tuple[str, ...]]:
+        """The question as the models get it, and warnings about it."""
+        question, warnings = check_question(question)
+        if self._models.knows_english_only and not looks_english(question):
+            warnings += (ENGLISH_ONLY,)
+        return question, warnings
 
     def _answer(
         self,

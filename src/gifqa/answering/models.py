@@ -81,6 +81,11 @@ class Models:
                 self._answerer = self._load_bundle()[1] if self._is_bundle else _load_answerer(self._model)
             return self._answerer
 
+    @property
+    def knows_english_only(self) -> bool:
+        """Whether the bundle takes part: its encoder chooses the keyframes, or it answers."""
+        return not self._foreign_encoder
+
     def _load_bundle(self) -> tuple[DualEncoder, Answerer]:
         from gifqa.answering.lite import load_lite
 
