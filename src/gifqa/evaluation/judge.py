@@ -2,8 +2,8 @@
 
 The protocol asks for yes or no and a score of 0 to 5 for each answer (Maaz et al., 2023,
 https://arxiv.org/abs/2306.05424). Judges drift: the same predictions got 35 % and 44 % from two versions of
-one hosted model. So every verdict is kept with the model's own name for itself, may be asked for several times,
-and agreement, unusable replies and tokens are reported beside the score.
+one hosted model. So every verdict is kept with the model's own name for itself, may be asked for several
+times, and agreement, unusable replies and tokens are reported beside the score.
 """
 
 import ast
@@ -135,8 +135,8 @@ class RemoteJudge:
             return Exchange(str(text), str(reply.get("model") or self.name), tokens)
         except httpx.HTTPError as error:
             raise CheckpointError(
-                f"the judge {self.name} at {self._client.base_url} does not answer ({error}); verdicts so far "
-                "are kept. Check the server and the key in OPENAI_API_KEY, then run again."
+                f"the judge {self.name} at {self._client.base_url} does not answer ({error}); verdicts so "
+                "far are kept. Check the server and the key in OPENAI_API_KEY, then run again."
             ) from error
         except (ValueError, KeyError, IndexError, TypeError) as error:
             raise CheckpointError(

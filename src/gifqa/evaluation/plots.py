@@ -8,9 +8,9 @@ from gifqa.evaluation.statistics import Interval
 
 _FONT = 13
 _ROW = 26
-_LABEL_WIDTH = 190
-_BAR_WIDTH = 300
-_VALUE_WIDTH = 160
+_LABEL_WIDTH = 160
+_BAR_WIDTH = 190
+_VALUE_WIDTH = 156
 _SIDE = 240
 _PAD_LEFT = 46
 _PAD_BOTTOM = 44
@@ -42,7 +42,7 @@ def interval_chart(rows: Sequence[tuple[str, Interval, bool]], *, as_percent: bo
         bar = "own" if is_own else "other"
         parts.append(
             f'<text x="{_LABEL_WIDTH - 8}" y="{middle + 4:.1f}" text-anchor="end">'
-            f"{escape(_short(label, 27))}</text>"
+            f"{escape(_short(label, 24))}</text>"
             f'<rect class="{bar}" x="{start:.1f}" y="{middle - 7:.1f}" width="{max(0.5, end - start):.1f}" '
             f'height="14" rx="2"/><line class="whisker" x1="{low:.1f}" x2="{high:.1f}" y1="{middle:.1f}" '
             f'y2="{middle:.1f}"/><text x="{max(end, high) + 8:.1f}" y="{middle + 4:.1f}">'

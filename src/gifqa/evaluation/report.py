@@ -204,12 +204,15 @@ def _confidence_section(evaluation: Evaluation) -> str:
     if not scores.reliability:
         return ""
     reliability, risk = plots.reliability_chart(scores.reliability), plots.risk_chart(scores.risk_curve)
-    return (
-        f"<h2>Confidence</h2><div class=plots><figure><h3>Reliability</h3>{reliability}<figcaption>bars that "
-        "end on the dashed line: confidence means what it says; darker bars hold more answers</figcaption>"
-        f"</figure><figure><h3>Risk and coverage</h3>{risk}<figcaption>share of wrong answers when only the "
-        "surest are given; dashed: no ranking</figcaption></figure></div>"
+    figures = (
+        ("Reliability", reliability, "on the dashed line, confidence means what it says; dark: many answers"),
+        ("Risk and coverage", risk, "wrong answers when only the surest are given; dashed: no ranking"),
     )
+    drawn = "".join(
+        f"<figure class=square><h3>{name}</h3>{chart}<figcaption>{caption}</figcaption></figure>"
+        for name, chart, caption in figures
+    )
+    return f"<h2>Confidence</h2><div class=plots>{drawn}</div>"
 
 
 def _confusion_section(evaluation: Evaluation) -> str:

@@ -100,8 +100,8 @@ class Viewer:
 
     def _look(self, media: Media, question: str) -> tuple[Pixels, Keyframes]:
         if self._view == "blank-frame":
-            keyframes = self._qa.keyframes(media, question, 1)
-            return np.full((1, _BLANK_SIDE, _BLANK_SIDE, 3), _GREY, np.uint8), keyframes
+            nothing = _reordered(self._qa.keyframes(media, question, 1), np.zeros(0, np.int64))
+            return np.full((1, _BLANK_SIDE, _BLANK_SIDE, 3), _GREY, np.uint8), nothing
         if self._view == "middle-frame":
             return self._middle(media, question)
         if self._view == "shuffled-frames":
