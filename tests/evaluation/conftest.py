@@ -58,8 +58,9 @@ def gifs(make_gif: Any, tmp_path: Path) -> Path:
     """The folder with the GIFs of `frameqa`."""
     folder = tmp_path / "gifs"
     folder.mkdir()
-    for colour in ("red", "green", "blue"):
-        make_gif([colour, "black", "white"], name=f"{colour}_gif.gif").rename(folder / f"{colour}_gif.gif")
+    for place, colour in enumerate(("red", "green", "blue")):
+        shades = [tuple(level * (channel == place) for channel in range(3)) for level in (255, 220, 185)]
+        make_gif(shades, name=f"{colour}_gif.gif").rename(folder / f"{colour}_gif.gif")
     return folder
 
 
