@@ -83,6 +83,11 @@ _VIEWERS: dict[tuple[str, str, int | None, int], Viewer] = {}
 """The one viewer of this process, kept between shards."""
 
 
+def forget_models() -> None:
+    """Let go of the model that this process holds for its shards, when a run is over."""
+    _VIEWERS.clear()
+
+
 def answer_question(viewer: Viewer, question: Question, path: Path) -> Prediction:
     """The prediction for one question; unreadable media and questions that cannot be asked give errors.
 

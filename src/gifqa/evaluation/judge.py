@@ -134,8 +134,9 @@ class RemoteJudge:
             tokens = int((reply.get("usage") or {}).get("total_tokens") or 0)
             return Exchange(str(text), str(reply.get("model") or self.name), tokens)
         except httpx.HTTPError as error:
+            reason = str(error).partition("\n")[0]
             raise CheckpointError(
-                f"the judge {self.name} at {self._client.base_url} does not answer ({error}); verdicts so "
+                f"the judge {self.name} at {self._client.base_url} does not answer ({reason}); verdicts so "
                 "far are kept. Check the server and the key in OPENAI_API_KEY, then run again."
             ) from error
         except (ValueError, KeyError, IndexError, TypeError) as error:

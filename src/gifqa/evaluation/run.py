@@ -23,6 +23,7 @@ from gifqa.evaluation.answering import (
     AnswerShard,
     MakeQA,
     check_view,
+    forget_models,
     guess_all,
     model_maker,
     shard_line,
@@ -226,6 +227,7 @@ def _answer(
     try:
         run_shards(function, sources, work, fingerprint=run, config=config.engine, on_done=count)
     finally:
+        forget_models()
         folders = [shard_folder(work, index) for index in range(len(sources))]
         predictions = [
             prediction
