@@ -44,7 +44,6 @@ class QFormerTraining(BaseModel):
     warmup_steps: int = 100
     average_decay: float = 0.998
     """Of the running mean of the weights, which is what is validated and kept."""
-    grid_noise: float = 0.05
     label_smoothing: float = 0.02
     num_frames: int = 4
     validate_every: int = 250
@@ -145,11 +144,9 @@ class QFormerStage:
         return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
 
     def grids(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Noisy grids of a training batch; zeros for a blind run."""
+        """Grids of a training batch; zeros for a blind run."""
         grid, mask = pack_grids(self.store, rows)
-        if self.settings.blind:
-            return torch.zeros_like(grid), mask
-        return grid + self.settings.grid_noise * torch.randn_like(grid), mask
+        return (torch.zeros_like(grid) if self.settings.blind else grid), mask
 
     def question_loss(self, samples: Sequence[Sample], num_frames: int) -> dict[str, Tensor]:
         """Losses of the question pass."""
