@@ -152,7 +152,7 @@ def choose_option(prediction: str, options: Sequence[str]) -> int | None:
     if letter and (index := ord(letter.group(1).lower()) - ord("a")) < len(options):
         return index
     contained = [index for index, option in enumerate(cleaned) if option and f" {option} " in f" {given} "]
-    return contained[0] if len(contained) == 1 else None
+    return contained[0] if len({cleaned[index] for index in contained}) == 1 else None
 
 
 def choice_matches(
