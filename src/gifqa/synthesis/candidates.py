@@ -8,6 +8,7 @@ a young man in a red cap is riding two horses on a beach
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from gifqa.synthesis.clauses import Clause, action_of
 from gifqa.synthesis.context import ParsedCaption
@@ -64,7 +65,8 @@ def span_of(tokens: list[Token]) -> tuple[int, int]:
     return tokens[0].idx, tokens[-1].idx + len(tokens[-1])
 
 
-def find_candidates(caption: ParsedCaption) -> list[Candidate]:
+@lru_cache(maxsize=4096)
+def find_candidates(caption: ParsedCaption) -> tuple[Candidate, ...]:
     """Every answer in the caption, without doubles, in the order of their places in it."""
     found = [
         *_noun_candidates(caption),
@@ -75,7 +77,7 @@ def find_candidates(caption: ParsedCaption) -> list[Candidate]:
     unique: dict[tuple[str, str, tuple[int, int]], Candidate] = {}
     for candidate in found:
         unique.setdefault((candidate.role, candidate.answer, candidate.span), candidate)
-    return sorted(unique.values(), key=lambda c: (c.span, c.role, c.answer))
+    return tuple(sorted(unique.values(), key=lambda c: (c.span, c.role, c.answer)))
 
 
 def _noun_candidates(caption: ParsedCaption) -> Iterator[Candidate]:

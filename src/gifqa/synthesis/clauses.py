@@ -19,6 +19,8 @@ from gifqa.synthesis.nouns import (
     through_quantity,
 )
 
+_ADVERB_PARTICLES = frozenset({"around", "away", "up", "down", "back", "over", "off", "forward"})
+
 
 @dataclass(frozen=True)
 class Clause:
@@ -134,8 +136,13 @@ def prepositions_of(verb: Token) -> list[Token]:
 
 
 def particles_of(verb: Token) -> list[str]:
-    """Particles of a phrasal verb: "up" of "picks up"."""
-    return [child.lower_ for child in verb.rights if child.dep_ == "prt"]
+    """Particles of a phrasal verb: "up" of "picks up", "around" of "turns around"."""
+    return [
+        child.lower_
+        for child in verb.rights
+        if child.dep_ == "prt"
+        or (child.dep_ == "advmod" and child.i == verb.i + 1 and child.lower_ in _ADVERB_PARTICLES)
+    ]
 
 
 def progressive(verb: Token, lexicon: Lexicon) -> str | None:

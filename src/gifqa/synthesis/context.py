@@ -59,9 +59,12 @@ def context_of(docs: Sequence[Doc], lexicon: Lexicon) -> GifContext:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ParsedCaption:
-    """One caption with its parse and the context of its GIF; what every generator works on."""
+    """One caption with its parse and the context of its GIF; what every generator works on.
+
+    Compared by identity, so that what is found in it can be remembered.
+    """
 
     gif: str
     """The GIF."""

@@ -157,7 +157,7 @@ def _object_words(candidate: Candidate, sentence: Sentence, caption: ParsedCapti
 
 
 def _behind(noun: Token, sentence: Sentence, doc: Doc, *, singular: bool = False) -> list[str]:
-    """What follows the subject's noun; a participle gets its "is", a plural verb its "s" after who or what."""
+    """What follows the subject's noun; a participle gets "is", a plural verb "s" after who or what."""
     own = {sentence.auxiliary} if sentence.auxiliary is not None else set()
     positions = sorted({*sentence.subject, *sentence.rest, *own} - _relative(noun))
     words = []

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from gifqa.synthesis.lexicon import Lexicon
 from gifqa.synthesis.nouns import Token, compound_words, is_noun, kind_of, lemma, premodifiers
 
-_SAME_COLOUR = {"grey": "gray", "blond": "blonde", "golden": "gold"}
+SAME_COLOUR = {"grey": "gray", "blond": "blonde", "golden": "gold"}
 
 
 def colour_tokens(noun: Token, lexicon: Lexicon) -> list[Token]:
@@ -54,7 +54,7 @@ def worn_colour(person: Token, lexicon: Lexicon) -> Token | None:
 
 def colour_name(tokens: list[Token]) -> str:
     """The colours in one spelling, joined: "black and white", "gray"."""
-    return " and ".join(dict.fromkeys(_SAME_COLOUR.get(token.lower_, token.lower_) for token in tokens))
+    return " and ".join(dict.fromkeys(SAME_COLOUR.get(token.lower_, token.lower_) for token in tokens))
 
 
 def number_token(noun: Token, lexicon: Lexicon) -> Token | None:

@@ -12,7 +12,15 @@ Token = Any  # spacy.tokens.Token; spaCy is an optional dependency
 Doc = Any
 
 _NOUNS = ("NOUN", "PROPN")
-_LEMMAS = {"rid": "ride", "ridding": "ride", "sle": "sled", "lain": "lie", "woode": "wood", "skies": "ski"}
+_LEMMAS = {
+    "rid": "ride",
+    "ridding": "ride",
+    "sle": "sled",
+    "lain": "lie",
+    "woode": "wood",
+    "skies": "ski",
+    "star": "stare",
+}
 _FIXED_ADJECTIVES = frozenset(
     {
         ("hot", "dog"), ("polar", "bear"), ("stuffed", "animal"), ("stuffed", "bear"), ("remote", "control"),

@@ -1,0 +1,158 @@
+"""The input, cut into shards by GIF: all captions of a GIF are in one shard, however far apart they stand.
+
+    work/input/part-00000.jsonl ...   {"gif", "captions", "split", "source"} a line
+    work/input/bad.jsonl              rows that hold no caption, each with its reason
+
+The folder gets its name when all of it is written. Memory does not grow with the input.
+"""
+
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from gifqa.data.captions import CaptionColumns, CaptionItem, read_captions
+from gifqa.data.tgif import read_split_lists, split_of
+from gifqa.errors import RecordError
+
+_BYTES_PER_SHARD = 256 * 2**10
+_MAX_SHARDS = 200
+_SHARDS_OF_A_STREAM = 32
+
+
+class InputConfig(BaseModel):
+    """How to read the captions."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gif_column: str | None = None
+    """Column of the GIF; None finds it."""
+    caption_column: str | None = None
+    """Column of the captions; None finds it."""
+    kind: str | None = None
+    """jsonl, csv, tsv or parquet; None takes it from the extension."""
+    delimiter: str | None = None
+    """Delimiter of a csv; None finds it."""
+    split_lists: Path | None = None
+    """Folder of TGIF's train.txt, val.txt and test.txt."""
+    num_shards: int = Field(default=0, ge=0, le=_MAX_SHARDS)
+    """Number of shards; 0 takes it from the size of the input."""
+
+
+@dataclass(frozen=True)
+class Group:
+    """One GIF with everything that a shard says about it."""
+
+    gif: str
+    """The GIF."""
+    captions: tuple[str, ...]
+    """Its captions, each once, in order."""
+    split: str | None
+    """Its split."""
+    source: str
+    """`file:line` of its first row."""
+    num_rows: int
+    """How many rows name it."""
+
+
+def count_shards(source: Path | None, config: InputConfig) -> int:
+    """How many shards the input is cut into: about 2,000 captions each."""
+    if config.num_shards:
+        return config.num_shards
+    if source is None:
+        return _SHARDS_OF_A_STREAM
+    try:
+        size = source.stat().st_size * (4 if source.suffix == ".parquet" else 1)
+    except OSError as error:
+        raise RecordError(f"{source} cannot be read: {error.strerror}. Check the path.") from error
+    return max(1, min(_MAX_SHARDS, -(-size // _BYTES_PER_SHARD)))
+
+
+def partition(
+    source: Path | None,
+    work: Path,
+    config: InputConfig,
+    fractions: tuple[float, float, float],
+) -> list[Path]:
+    """Cut the input into parts, unless `work` has them already.
+
+    Args:
+        source: the file of captions; None reads standard input.
+        work: folder of the job.
+        config: how to read the input.
+        fractions: shares of train, val and test for GIFs that no list has.
+
+    Returns:
+        The parts, in order.
+
+    Raises:
+        RecordError: if the input cannot be read at all.
+        ConfigError: if the split lists cannot be used.
+    """
+    final = work / "input"
+    num_shards = count_shards(source, config)
+    parts = [final / f"part-{index:05d}.jsonl" for index in range(num_shards)]
+    if final.is_dir():
+        return parts
+    temporary = work / ".input"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    lists = None if config.split_lists is None else read_split_lists(config.split_lists)
+    columns = CaptionColumns(config.gif_column, config.caption_column)
+    stream = sys.stdin.buffer if source is None else source
+    with ExitStack() as stack:
+        files = [stack.enter_context((temporary / part.name).open("w", encoding="utf-8")) for part in parts]
+        bad = stack.enter_context((temporary / "bad.jsonl").open("w", encoding="utf-8"))
+        for item in read_captions(stream, columns, kind=config.kind, delimiter=config.delimiter):
+            if isinstance(item, RecordError):
+                _write(bad, {"reason": f"input: {item}"})
+                continue
+            split = item.split or split_of(item.gif, lists, fractions)
+            _write(files[_shard_of(item.gif, num_shards)], _as_row(item, split))
+    temporary.rename(final)
+    return parts
+
+
+def _shard_of(gif: str, num_shards: int) -> int:
+    return (
+        int.from_bytes(hashlib.sha256(gif.encode("utf-8", "surrogatepass")).digest()[:8], "big") % num_shards
+    )
+
+
+def _as_row(item: CaptionItem, split: str) -> dict[str, Any]:
+    return {"gif": item.gif, "captions": item.captions, "split": split, "source": item.source}
+
+
+def _write(stream: IO[str], values: dict[str, Any]) -> None:
+    stream.write(json.dumps(values, ensure_ascii=True) + "\n")
+
+
+def read_part(part: Path) -> list[Group]:
+    """The GIFs of one part, each once, in the order of their first rows."""
+    rows: dict[str, list[dict[str, Any]]] = {}
+    with part.open(encoding="utf-8") as stream:
+        for line in stream:
+            row = json.loads(line)
+            rows.setdefault(row["gif"], []).append(row)
+    return [_group(gif, found) for gif, found in rows.items()]
+
+
+def _group(gif: str, rows: list[dict[str, Any]]) -> Group:
+    captions = tuple(dict.fromkeys(text for row in rows for text in row["captions"]))
+    return Group(gif, captions, rows[0]["split"], rows[0]["source"], len(rows))
+
+
+def read_bad_rows(work: Path) -> Iterator[dict[str, Any]]:
+    """The rows of the input that held no caption."""
+    path = work / "input" / "bad.jsonl"
+    if path.is_file():
+        with path.open(encoding="utf-8") as stream:
+            for line in stream:
+                yield json.loads(line)
