@@ -18,7 +18,7 @@ class SynthesisConfig(BaseModel):
     generator: Generator = "rules"
     """Who words the questions."""
     model: str | None = None
-    """Checkpoint or endpoint of the generator: a Hugging Face id or folder, or `http(s)://host/v1#model`."""
+    """Hugging Face id or folder, .gguf file, or `http(s)://host/v1#model`; for lm, None is the shipped one."""
     style: Literal["short", "full", "both"] = "short"
     """Rules only: short questions, or the caption with the answer fronted as in TGIF-QA."""
     yes_no: bool = True
@@ -67,7 +67,7 @@ class SynthesisConfig(BaseModel):
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> "SynthesisConfig":
-        if self.generator != "rules" and self.model is None:
+        if self.generator in ("t5", "remote") and self.model is None:
             raise ValueError(f"--generator {self.generator} needs a model. Name one with --model.")
         if (self.round_trip == "lm" or self.max_perplexity is not None) and self.judge is None:
             raise ValueError(

@@ -22,13 +22,13 @@ def make_generator(config: SynthesisConfig) -> QuestionGenerator:
         from gifqa.synthesis.remote import make_remote_generator
 
         return make_remote_generator(config)
-    from gifqa.synthesis.seq2seq import Seq2SeqGenerator
-
     if config.generator == "t5":
-        return Seq2SeqGenerator.load(str(config.model))
-    from gifqa.synthesis.lm import LanguageModelGenerator
+        from gifqa.synthesis.seq2seq import Seq2SeqGenerator
 
-    return LanguageModelGenerator.load(str(config.model))
+        return Seq2SeqGenerator.load(str(config.model))
+    from gifqa.synthesis.lm import LITE, LanguageModelGenerator
+
+    return LanguageModelGenerator.load(config.model or LITE)
 
 
 @lru_cache(maxsize=4)

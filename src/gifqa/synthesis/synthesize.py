@@ -93,7 +93,7 @@ def synthesize(
         GifQAError: if workers die too often.
     """
     config = config or SynthesisConfig()
-    _prepare(job)
+    _prepare(job, config)
     parts = partition(job.source, job.work, job.input, config.fractions)
     done = 0
 
@@ -116,9 +116,13 @@ def synthesize(
     return outcome
 
 
-def _prepare(job: Job) -> None:
+def _prepare(job: Job, config: SynthesisConfig) -> None:
     if not is_folder_target(job.output):
         format_of(job.output)
+    if config.max_cost is not None and job.engine.kind != "local":
+        raise ConfigError(
+            f"--max-cost with --engine {job.engine.kind}: the cost is counted within one process. Use --engine local."
+        )
     if job.mode == "overwrite":
         shutil.rmtree(job.work, ignore_errors=True)
     elif job.output.exists() and not (job.mode == "resume" and job.work.is_dir()):
