@@ -3,9 +3,9 @@
     python benchmarks/evaluation.py rows --tgif DIR [--hqga DIR] [--json OUT]
     python benchmarks/evaluation.py overhead --annotations FILE --media DIR --model lite [--json OUT]
 
-`rows` reads TGIF-QA's annotation files (`Test_*_question.csv`, `Train_*_question.csv`; for frame questions also
-HQGA's `frameqa_train.csv` and `frameqa_test.csv`) and prints each baseline beside the figure of the paper's
-table (https://github.com/YunseokJANG/tgif-qa). A row whose files are not there is left out and named.
+`rows` reads TGIF-QA's annotation files (`Test_*_question.csv`, `Train_*_question.csv`; for frame questions
+also HQGA's `frameqa_train.csv` and `frameqa_test.csv`) and prints each baseline beside the figure of the
+paper's table (https://github.com/YunseokJANG/tgif-qa). A row whose files are not there is left out and named.
 
 `overhead` answers the same questions twice with one model, by a plain loop over `GifQA.ask` and through
 `run_evaluation`, in alternation, and compares the fastest of each. Both begin with an empty feature cache.

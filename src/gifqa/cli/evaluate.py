@@ -136,9 +136,9 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
 
     gifqa evaluate --benchmark tgif-qa/frameqa --data TGIF --model lite -o runs/lite
 
-    gifqa evaluate --benchmark tgif-qa/count --annotations test.csv --train train.csv --baseline random -o runs/r
+    gifqa evaluate --benchmark tgif-qa/count --data TGIF --train train.csv --baseline most-frequent -o runs/mf
 
-    gifqa evaluate --benchmark own --annotations my.jsonl --media gifs -m lite --beside runs/r -o runs/mine
+    gifqa evaluate --benchmark own --annotations my.jsonl --media gifs -m lite --beside runs/mf -o runs/mine
     """
     from gifqa.engine import EngineConfig
     from gifqa.evaluation.config import EvaluationConfig
@@ -206,7 +206,7 @@ def _print(evaluation: "Evaluation", judged: dict[str, Any] | None, page: Path) 
     from rich.table import Table
 
     from gifqa.evaluation.plots import format_score
-    from gifqa.evaluation.report import is_share, title_of
+    from gifqa.evaluation.report_tables import is_share, title_of
 
     console = Console(highlight=False, markup=False, emoji=False)
     console.print(evaluation.summary, soft_wrap=True)

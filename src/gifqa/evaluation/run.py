@@ -86,7 +86,8 @@ class Evaluation:
     def summary(self) -> str:
         """The first line of every report: what was evaluated and what was not."""
         asked, found = self.coverage.questions, self.coverage.answered
-        line = f"{self.benchmark.name}: {found:,} of {asked:,} questions evaluated"
+        unit = "GIFs" if self.benchmark.task == "caption" else "questions"
+        line = f"{self.benchmark.name}: {found:,} of {asked:,} {unit} evaluated"
         if not self.config.needs_media:
             return f"{line} (this baseline looks at no media)"
         missing = asked - self.coverage.with_media

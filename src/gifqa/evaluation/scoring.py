@@ -231,7 +231,8 @@ def _grouped(
 
 def _confusion(predictions: Sequence[Prediction]) -> tuple[tuple[str, str, int], ...]:
     """How often each of the commonest right answers got each of them as the answer; the rest is "other"."""
-    pairs = [(normalise_exact(p.question.answer), normalise_exact(p.text)) for p in predictions]
+    opened = [prediction for prediction in predictions if not prediction.question.options]
+    pairs = [(normalise_exact(p.question.answer), normalise_exact(p.text)) for p in opened]
     common = [answer for answer, _ in Counter(right for right, _ in pairs).most_common(_CONFUSED_ANSWERS)]
     known = set(common)
     table = Counter((right, given if given in known else "other") for right, given in pairs if right in known)
