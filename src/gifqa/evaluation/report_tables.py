@@ -24,7 +24,7 @@ def is_share(metric: str) -> bool:
 
 
 def score_rows(evaluation: Evaluation) -> list[tuple[str, Interval, bool, str]]:
-    """The headline of the run and of everything beside it: name, score, whether it is the run's own, a note."""
+    """The headline of the run and of what stands beside it: name, score, whether it is the own one, note."""
     own = evaluation.scores.metrics[evaluation.scores.headline]
     rows = [(title_of(evaluation), own, True, f"{evaluation.coverage.answered:,} questions")]
     return rows + [(other.name, other.score, False, other.note) for other in evaluation.beside]
