@@ -1,7 +1,6 @@
 """Every prompt string, and the clean-up of answers: one place for training, inference and measuring."""
 
 import re
-import unicodedata
 
 DESCRIBE_QUESTION = "What is happening in the GIF?"
 """The question that stands for `describe()`; in training its answers are whole captions."""
@@ -22,15 +21,6 @@ def question_prompt(question: str) -> str:
     if question == DESCRIBE_QUESTION:
         return CAPTION_PROMPT
     return QUESTION_PROMPT.format(question=question)
-
-
-def clean_question(question: str) -> str:
-    """The question without control characters and with single spaces, cut to `MAX_QUESTION_CHARACTERS`."""
-    kept = "".join(
-        character if unicodedata.category(character)[0] != "C" or character in "\n\t" else " "
-        for character in question
-    )
-    return " ".join(kept.split())[:MAX_QUESTION_CHARACTERS]
 
 
 def is_yes_no(question: str) -> bool:

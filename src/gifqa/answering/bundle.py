@@ -14,6 +14,7 @@
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,11 @@ class Calibration(BaseModel):
     language_weight: float
     slope: float
     offset: float
+
+    def confidence(self, share: float) -> float:
+        """How likely an answer is right that won with this share, in (0, 1), of the softmax."""
+        logit = self.slope * math.log(share / (1 - share)) + self.offset
+        return 1 / (1 + math.exp(-logit))
 
 
 class BundleConfig(BaseModel):

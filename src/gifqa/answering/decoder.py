@@ -64,20 +64,26 @@ class Decoder:
         return Prefix(logits[0, -1], past, embeds.shape[0])
 
     def log_likelihoods(self, prefix: Prefix, answers: Sequence[Sequence[int]]) -> Floats:
-        """Log-probability of each answer with its end token, float32 (len(answers),)."""
-        longest = max(len(answer) for answer in answers)
-        padded = np.array([[*answer, *[self._eos] * (longest - len(answer))] for answer in answers])
+        """Log-probability of each answer with its end token, float32 (len(answers),).
+
+        Token by token: the graph's attention takes a batch or several new tokens after a cache, not both.
+        """
+        totals = np.zeros(len(answers), np.float32)
+        rows = np.arange(len(answers))
         past = tuple(np.repeat(part, len(answers), axis=0) for part in prefix.past)
-        logits, _ = self._run(self.embed(padded.reshape(-1)).reshape(*padded.shape, -1), past, prefix.length)
-        first = np.broadcast_to(prefix.logits, (len(answers), 1, logits.shape[-1]))
-        scores = log_softmax(np.concatenate([first, logits], axis=1))
-        return np.array(
-            [
-                scores[row, range(len(answer) + 1), [*answer, self._eos]].sum()
-                for row, answer in enumerate(answers)
-            ],
-            dtype=np.float32,
-        )
+        scores = np.broadcast_to(log_softmax(prefix.logits), (len(answers), len(prefix.logits)))
+        for step in range(max(len(answer) for answer in answers) + 1):
+            following = [answers[row][step] if step < len(answers[row]) else self._eos for row in rows]
+            totals[rows] += scores[range(len(rows)), following]
+            going_on = np.array([step < len(answers[row]) for row in rows])
+            if not going_on.any():
+                break
+            past = tuple(part[going_on] for part in past)
+            tokens = [token for token, goes_on in zip(following, going_on, strict=True) if goes_on]
+            rows = rows[going_on]
+            logits, past = self._run(self.embed(tokens)[:, None], past, prefix.length + step)
+            scores = log_softmax(logits[:, 0])
+        return totals
 
     def search(self, prefix: Prefix, num_beams: int, max_new_tokens: int) -> list[Continuation]:
         """Beam search; finished continuations, the best per token first. One beam is greedy decoding."""

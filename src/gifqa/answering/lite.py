@@ -10,6 +10,7 @@ its own; the decoder then weighs all of them, and the two are combined as the bu
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from gifqa.answering.base import Alternative, Reply, Turn
 from gifqa.answering.bundle import Bundle, Calibration
 from gifqa.answering.decoder import Decoder, Floats, log_softmax
 from gifqa.errors import CheckpointError, ConfigError
-from gifqa.prompt import DESCRIBE_QUESTION, is_yes_no, normalise_answer, question_prompt
+from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS, is_yes_no, normalise_answer, question_prompt
 from gifqa.retrieval.clip_cut import Keyframes
 from gifqa.retrieval.embedder import FrameFeatures
 
@@ -142,6 +143,37 @@ class LiteEncoder:
         return self._runtime.read_texts(texts)[3]
 
 
+@dataclass(frozen=True)
+class Opinions:
+    """The candidates for an answer, with the log-probabilities that the answer head and the decoder give them."""
+
+    kind: str
+    """Of the question: "open", "yes/no" or "options"; each has its own calibration."""
+    candidates: tuple[str, ...]
+    head: Floats
+    language: Floats
+
+    def shares(self, calibration: Calibration) -> Floats:
+        """Softmax of the weighted sum of both, float32 (candidates,)."""
+        scores = calibration.head_weight * self.head + calibration.language_weight * self.language
+        shares: Floats = np.exp(log_softmax(scores.astype(np.float32)))
+        return shares
+
+
+def _reply(opinions: Opinions, calibration: Calibration) -> Reply:
+    """Weigh the two opinions and say how sure the best answer is."""
+    shares = opinions.shares(calibration)
+    order = np.argsort(shares)[::-1]
+    best = float(np.clip(shares[order[0]], 1e-6, 1 - 1e-6))
+    confidence = calibration.confidence(best)
+    left = (1 - confidence) / (1 - best)
+    others = tuple(
+        Alternative(opinions.candidates[index], min(float(shares[index]) * left, confidence))
+        for index in order[1 : NUM_ALTERNATIVES + 1]
+    )
+    return Reply(text=opinions.candidates[order[0]], confidence=confidence, alternatives=others)
+
+
 class LiteAnswerer:
     """Answers from the grids of the keyframes."""
 
@@ -181,14 +213,24 @@ class LiteAnswerer:
         Raises:
             ConfigError: if the keyframes carry no grids of this bundle's encoder.
         """
-        grid = self._grid(keyframes)
+        opinions = self.weigh(self._grid(keyframes), question, options)
+        return _reply(opinions, self._runtime.bundle.config.calibration[opinions.kind])
+
+    def weigh(self, grid: NDArray[np.float16], question: str, options: Sequence[str] | None = None) -> Opinions:
+        """What the answer head and the decoder each think of the candidates, not yet combined.
+
+        Args:
+            grid: the keyframes' cells, (F, G, C).
+            question: one line.
+            options: the candidates; None lets the question and the model choose them.
+        """
         tokens, logits, state = self._runtime.read_frames(grid, question)
         prefix = self._read_prompt(tokens, question)
         if options is not None:
             kind, candidates = "options", list(options)
             head = log_softmax(self._head_scores(state, [normalise_answer(option) or option for option in options]))
         elif is_yes_no(question):
-            kind, candidates = "yes/no", ["yes", "no"]
+            kind, candidates = "yes/no", list(STATEMENT_ANSWERS)
             head = log_softmax(logits[[self._answers.index(answer) for answer in candidates]])
         else:
             kind = "open"
@@ -197,7 +239,7 @@ class LiteAnswerer:
         language = self._runtime.decoder.log_likelihoods(
             prefix, [encoding.ids for encoding in self._runtime.tokenizer.encode_batch(spoken)]
         )
-        return _reply(candidates, head, language, self._runtime.bundle.config.calibration[kind])
+        return Opinions(kind, tuple(candidates), head, language)
 
     def describe(self, keyframes: Keyframes, *, pixels: NDArray[np.uint8] | None = None) -> Reply:
         """A caption: of the likeliest sentences the one that fits the frames best.
@@ -245,22 +287,6 @@ class LiteAnswerer:
         sentences = self._runtime.read_texts(texts)[2]
         scores: Floats = (sentences @ weight.T + bias) @ state
         return scores
-
-
-def _reply(candidates: Sequence[str], head: Floats, language: Floats, calibration: Calibration) -> Reply:
-    """Weigh the two opinions and say how sure the best answer is."""
-    scores = calibration.head_weight * head + calibration.language_weight * language
-    shares = np.exp(log_softmax(scores.astype(np.float32)))
-    order = np.argsort(shares)[::-1]
-    best = float(np.clip(shares[order[0]], 1e-6, 1 - 1e-6))
-    logit = calibration.slope * np.log(best / (1 - best)) + calibration.offset
-    confidence = float(1 / (1 + np.exp(-logit)))
-    left = (1 - confidence) / (1 - best)
-    others = tuple(
-        Alternative(candidates[index], min(float(shares[index]) * left, confidence))
-        for index in order[1 : NUM_ALTERNATIVES + 1]
-    )
-    return Reply(text=candidates[order[0]], confidence=confidence, alternatives=others)
 
 
 def load_lite(path: Path | None = None) -> tuple[LiteEncoder, LiteAnswerer]:

@@ -15,7 +15,10 @@ from torch import nn
 from gifqa.errors import CheckpointError
 from gifqa.extras import require
 
-LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+LORA_TARGETS = ("q_proj", "k_proj", "v_proj", "o_proj", "down_proj")
+INT4_PROJECTIONS = ("gate_proj", "up_proj")
+"""Half of the decoder's weights: the bundle holds these in 4 bits and the rest in 8."""
+INT4_BLOCK = 32
 
 
 def load_language_model(source: str, *, dtype: torch.dtype = torch.float32) -> Any:
@@ -32,40 +35,61 @@ def load_language_model(source: str, *, dtype: torch.dtype = torch.float32) -> A
         CheckpointError: if `transformers` cannot load it.
     """
     transformers = require("transformers", "train")
-    path = Path(source)
-    where = (str(path.parent), path.name) if path.suffix == ".gguf" else (source, None)
+    folder, gguf_file = _place(source)
     try:
-        model = transformers.AutoModelForCausalLM.from_pretrained(where[0], gguf_file=where[1], dtype=dtype)
+        model = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf_file, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"cannot load a language model from {source} ({error}); give a folder, a Hugging Face id or a .gguf file"
+            f"{source} holds no language model that can be loaded ({error}); a folder, a Hugging Face id or a "
+            ".gguf file can be. Check the path or the id."
         ) from error
     return model.eval()
 
 
-def convert_gguf(gguf_path: Path, folder: Path, vocabulary_size: int) -> None:
-    """Write a GGUF model as a plain Hugging Face folder with the first `vocabulary_size` tokens.
+def _place(source: str) -> tuple[str, str | None]:
+    """What `from_pretrained` calls the place, and the name of the GGUF file there."""
+    path = Path(source)
+    return (str(path.parent), path.name) if path.suffix == ".gguf" else (source, None)
+
+
+def save_cut_model(source: str, folder: Path, vocabulary_size: int) -> None:
+    """Write a language model as a plain Hugging Face folder with the first `vocabulary_size` tokens.
 
     Args:
-        gguf_path: for example SmolLM2-135M-Instruct.Q4_1.gguf.
+        source: see `load_language_model`; its input and output embeddings are tied.
         folder: gets model.safetensors, config.json and tokenizer.json.
-        vocabulary_size: how many tokens stay.
+        vocabulary_size: how many tokens stay; more than there are leaves all.
+
+    Raises:
+        CheckpointError: if the model cannot be loaded or its vocabulary not be cut.
     """
     transformers = require("transformers", "train")
     save_file = require("safetensors.torch", "train").save_file
-    model = load_language_model(str(gguf_path))
-    tokenizer = transformers.AutoTokenizer.from_pretrained(str(gguf_path.parent), gguf_file=gguf_path.name)
+    model = load_language_model(source)
+    place, gguf_file = _place(source)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(place, gguf_file=gguf_file)
+    size = min(vocabulary_size, model.config.vocab_size)
+    specification = cut_vocabulary(json.loads(tokenizer.backend_tokenizer.to_str()), size)
+    if not model.config.tie_word_embeddings:
+        raise CheckpointError(
+            f"{source} has an output layer of its own; only models with tied embeddings can be cut. "
+            "Choose another, such as SmolLM2-135M."
+        )
     folder.mkdir(parents=True, exist_ok=True)
-    specification = json.loads(tokenizer.backend_tokenizer.to_str())
-    (folder / "tokenizer.json").write_text(json.dumps(cut_vocabulary(specification, vocabulary_size), ensure_ascii=False))
-    model.resize_token_embeddings(vocabulary_size)
+    (folder / "tokenizer.json").write_text(json.dumps(specification, ensure_ascii=False), encoding="utf-8")
+    model.resize_token_embeddings(size)
     config = model.config.to_dict()
     for key in ("quantization_config", "_name_or_path"):
         config.pop(key, None)
-    config |= {"architectures": ["LlamaForCausalLM"], "vocab_size": vocabulary_size}
-    (folder / "config.json").write_text(json.dumps(config, indent=1, default=str))
-    state = {name: value.contiguous() for name, value in model.state_dict().items() if name != "lm_head.weight"}
-    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    config |= {"architectures": [type(model).__name__], "vocab_size": size}
+    (folder / "config.json").write_text(json.dumps(config, indent=1, default=str), encoding="utf-8")
+    state = model.state_dict()
+    state.pop("lm_head.weight", None)
+    save_file(
+        {name: value.contiguous() for name, value in state.items()},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
 
 
 def cut_vocabulary(specification: dict[str, Any], size: int) -> dict[str, Any]:
@@ -83,7 +107,10 @@ def cut_vocabulary(specification: dict[str, Any], size: int) -> dict[str, Any]:
     """
     model = specification["model"]
     if model.get("type") != "BPE":
-        raise CheckpointError(f"the tokenizer is of type {model.get('type')}; only BPE vocabularies can be cut")
+        raise CheckpointError(
+            f"the tokenizer is of type {model.get('type')}; only BPE vocabularies can be cut. "
+            "Choose a language model with a byte-level BPE tokenizer."
+        )
     vocabulary = {token: index for token, index in model["vocab"].items() if index < size}
     merges = []
     for merge in model["merges"]:
@@ -98,9 +125,37 @@ def add_lora(model: nn.Module, rank: int, alpha: int, targets: tuple[str, ...] =
     """The model wrapped by peft, its own weights frozen.
 
     Reference: LoRA (Hu et al., 2021), https://arxiv.org/abs/2106.09685
+
+    Args:
+        model: a `transformers` causal language model.
+        rank: of the added matrices.
+        alpha: they are scaled by alpha / rank.
+        targets: names of the linear layers that get one.
     """
     peft = require("peft", "train")
     config = peft.LoraConfig(
         r=rank, lora_alpha=alpha, target_modules=list(targets), lora_dropout=0.0, task_type="CAUSAL_LM"
     )
     return peft.get_peft_model(model, config)
+
+
+@torch.no_grad()
+def round_for_int4(model: nn.Module) -> None:
+    """Round the `INT4_PROJECTIONS` in place to the values that the bundle will hold.
+
+    LoRA then learns around their rounding instead of meeting it at export; they carry no LoRA themselves.
+    """
+    for name, parameter in model.named_parameters():
+        if any(part in name for part in INT4_PROJECTIONS):
+            parameter.copy_(int4_values(parameter))
+
+
+def int4_values(weight: torch.Tensor) -> torch.Tensor:
+    """A weight (out, in) as ONNX Runtime's asymmetric 4-bit blocks along `in` represent it; rounding twice is rounding once."""
+    blocks = weight.float().reshape(len(weight), -1, INT4_BLOCK)
+    low = blocks.amin(-1, keepdim=True).clamp(max=0)
+    high = blocks.amax(-1, keepdim=True).clamp(min=0)
+    scale = ((high - low) / 15).clamp_min(1e-12)
+    zero = (-low / scale).round().clamp(0, 15)
+    levels = ((blocks / scale).round() + zero).clamp(0, 15)
+    return ((levels - zero) * scale).reshape_as(weight)
