@@ -65,6 +65,7 @@ class Keyframes:
         num_frames: frames of the source.
         duration_seconds: how long the source plays once.
         warnings: what the caller should know; fewer frames than asked for is always one of them.
+        embeddings: unit rows of the chosen frames, float32 (K, D), or None.
     """
 
     indices: NDArray[np.int64]
@@ -74,6 +75,7 @@ class Keyframes:
     num_frames: int
     duration_seconds: float
     warnings: tuple[str, ...] = ()
+    embeddings: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -173,6 +175,7 @@ def select_keyframes(
         num_frames=encoded.num_frames,
         duration_seconds=encoded.duration_seconds,
         warnings=warnings,
+        embeddings=encoded.embeddings[chosen],
     )
 
 
