@@ -147,18 +147,16 @@ def _json_row(line: str, source: str) -> Row | RecordError:
 
 def _delimited_rows(stream: BinaryIO, name: str, delimiter: str | None) -> Iterator[Row | RecordError]:
     lines = _text_lines(stream, name)
-    first = next(lines, None)
-    if first is None:
-        return
-    if isinstance(first[1], RecordError):
-        yield first[1]
-        return
-    chosen = sniff_delimiter(first[1]) if delimiter is None else delimiter
-    header = _split(first[1], chosen)
-    if not _is_header(header):
-        yield Row({str(i): field for i, field in enumerate(header)}, f"{name}:1")
-        header = []
-    yield from _data_rows(lines, name, chosen, header)
+    for number, line in lines:
+        if isinstance(line, RecordError):
+            yield line
+            continue
+        chosen = sniff_delimiter(line) if delimiter is None else delimiter
+        header = _split(line, chosen)
+        if not _is_header(header):
+            yield Row({str(i): field for i, field in enumerate(header)}, f"{name}:{number}")
+            header = []
+        yield from _data_rows(lines, name, chosen, header)
 
 
 def _data_rows(
