@@ -1,15 +1,16 @@
 """The files of a bundle: the shipped model as ONNX graphs, tokenizers, word embeddings and one config.
 
-    config.json          BundleConfig: shapes, version, calibration
-    checksums.json       SHA-256 of every other file
-    vision.onnx          pixels uint8 (N,260,260,3) -> grid (N,G,C), embedding (N,D)
-    text.onnx            input_ids, attention_mask (B,T) -> token_states (B,T,384), sentence, embedding (B,D)
-    reader.onnx          grid, frame_mask, question, question_mask -> visual_tokens (B,K,E), answer_logits (B,A),
-                         answer_state (B,D)
-    decoder.onnx         inputs_embeds (B,S,E), attention_mask, past -> logits (B,S,V), present
-    embeddings.npz       word embeddings int8 (V,E) with a scale a row, and the answers' projection
-    answers.json         the A known answers
-    tokenizer.json       of the language model       text_tokenizer.json    of the text tower
+config.json          BundleConfig: shapes, version, calibration
+checksums.json       SHA-256 of every other file
+vision.onnx          pixels uint8 (N,260,260,3) -> grid (N,G,C), embedding (N,D)
+text.onnx            input_ids, attention_mask (B,T) -> token_states (B,T,384), sentence, embedding (B,D)
+reader.onnx          grid, frame_mask, question, question_mask -> visual_tokens (B,K,E), answer_logits (B,A),
+                     answer_state (B,D)
+decoder.onnx         (weights in decoder.onnx.4bit and .8bit) inputs_embeds (B,S,E), attention_mask, past -> logits (B,S,V), present
+embeddings.npz       word embeddings int8 (V,E) with a scale a row, the answers' projection, and the dual
+                     encoder's vectors of some training photos to compare with
+answers.json         the A known answers
+tokenizer.json       of the language model       text_tokenizer.json    of the text tower
 """
 
 import hashlib
@@ -27,17 +28,21 @@ SHIPPED = Path(__file__).parents[1] / "bundle"
 
 
 class Calibration(BaseModel):
-    """How the two opinions on an answer are weighed, and how sure the winner may be.
+    """How the opinions on an answer are weighed, and how sure the winner may be.
 
-    score = head_weight * log p(answer head) + language_weight * log p(language model); the softmax of the scores over
-    the candidates is p, and the confidence is sigmoid(slope * logit(p of the best) + offset). Fitted on validation
-    data by `gifqa.training.calibration`.
+    score = head_weight * log p(answer head) + language_weight * log p(language model) + fit_weight * fit, where fit is
+    how much better than to other pictures the answer, as a statement, fits the frames in the dual encoder's space, in
+    standard deviations. The softmax of the scores over the candidates is p, and the confidence is
+    sigmoid(slope * logit(p of the best) + offset). Fitted on validation data by `gifqa.training.calibration`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     head_weight: float
     language_weight: float
+    fit_weight: float
+    yes_offset: float = 0.0
+    """Added to the score of "yes" in a yes/no question."""
     slope: float
     offset: float
 
@@ -115,7 +120,9 @@ class Bundle:
         try:
             expected: dict[str, str] = json.loads(self.path("checksums.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise CheckpointError(f"{self.folder}/checksums.json cannot be read ({error}); export it again.") from error
+            raise CheckpointError(
+                f"{self.folder}/checksums.json cannot be read ({error}); export it again."
+            ) from error
         for name, checksum in expected.items():
             try:
                 found = file_checksum(self.path(name))

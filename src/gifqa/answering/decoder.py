@@ -45,7 +45,9 @@ class Decoder:
         self._eos = config.eos_token_id
         self._empty_shape = (config.num_key_value_heads, 0, config.head_size)
         self._past_names = [
-            f"past_key_values.{layer}.{part}" for layer in range(config.num_layers) for part in ("key", "value")
+            f"past_key_values.{layer}.{part}"
+            for layer in range(config.num_layers)
+            for part in ("key", "value")
         ]
         with np.load(bundle.path("embeddings.npz"), allow_pickle=False) as arrays:
             self._words = arrays["words"]
@@ -114,7 +116,9 @@ class Decoder:
             past = tuple(part[origin] for part in past)
         return sorted(finished or beams, key=lambda found: found.per_token, reverse=True)
 
-    def _run(self, embeds: Floats, past: tuple[Floats, ...], length: int) -> tuple[Floats, tuple[Floats, ...]]:
+    def _run(
+        self, embeds: Floats, past: tuple[Floats, ...], length: int
+    ) -> tuple[Floats, tuple[Floats, ...]]:
         """One pass: embeds (B, S, E) after `length` cached places -> logits (B, S, V) and the longer cache."""
         mask = np.ones((embeds.shape[0], length + embeds.shape[1]), np.int64)
         feeds = {"inputs_embeds": embeds.astype(np.float32), "attention_mask": mask}

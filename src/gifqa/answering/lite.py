@@ -4,8 +4,9 @@
     keyframes' grids ──────────────────────┴─ reader (Q-Former + projection) ─> visual tokens ─> decoder
                                                        └─> answer head: the likely known answers
 
-Two opinions make an answer. The answer head proposes the known answers it finds likely, the decoder writes one of
-its own; the decoder then weighs all of them, and the two are combined as the bundle's calibration says.
+Three opinions make an answer. The answer head proposes the known answers it finds likely, the decoder writes some of
+its own; both weigh all of them, the dual encoder says how well each fits the frames, and the three are combined as
+the bundle's calibration says.
 """
 
 import os
@@ -22,7 +23,14 @@ from gifqa.answering.base import Alternative, Reply, Turn
 from gifqa.answering.bundle import Bundle, Calibration
 from gifqa.answering.decoder import Decoder, Floats, log_softmax
 from gifqa.errors import CheckpointError, ConfigError
-from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS, is_yes_no, normalise_answer, question_prompt
+from gifqa.prompt import (
+    DESCRIBE_QUESTION,
+    STATEMENT_ANSWERS,
+    as_statement,
+    is_yes_no,
+    normalise_answer,
+    question_prompt,
+)
 from gifqa.retrieval.clip_cut import Keyframes
 from gifqa.retrieval.embedder import FrameFeatures
 
@@ -52,8 +60,10 @@ class LiteRuntime:
         options.log_severity_level = 3
         try:
             return ort.InferenceSession(self.bundle.path(name), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - ONNX Runtime has no public base class for what it raises
-            raise CheckpointError(f"{self.bundle.path(name)} cannot be opened ({error}); export it again.") from error
+        except Exception as error:
+            raise CheckpointError(
+                f"{self.bundle.path(name)} cannot be opened ({error}); export it again."
+            ) from error
 
     @cached_property
     def _vision(self) -> Any:
@@ -147,23 +157,30 @@ class LiteEncoder:
 
 @dataclass(frozen=True)
 class Opinions:
-    """The candidates for an answer, with the log-probabilities that the answer head and the decoder give them."""
+    """The candidates for an answer and what each part of the model thinks of them."""
 
     kind: str
     """Of the question: "open", "yes/no" or "options"; each has its own calibration."""
     candidates: tuple[str, ...]
     head: Floats
+    """Log-probabilities by the answer head, (candidates,)."""
     language: Floats
+    """Log-probabilities by the decoder, the end included, (candidates,)."""
+    fit: Floats
+    """How well the frames fit each, in standard deviations over other pictures, (candidates,)."""
 
     def shares(self, calibration: Calibration) -> Floats:
-        """Softmax of the weighted sum of both, float32 (candidates,)."""
+        """Softmax of their weighted sum, float32 (candidates,)."""
         scores = calibration.head_weight * self.head + calibration.language_weight * self.language
+        scores = scores + calibration.fit_weight * self.fit
+        if self.kind == "yes/no":
+            scores = scores + calibration.yes_offset * np.array([word == "yes" for word in self.candidates])
         shares: Floats = np.exp(log_softmax(scores.astype(np.float32)))
         return shares
 
 
 def _reply(opinions: Opinions, calibration: Calibration) -> Reply:
-    """Weigh the two opinions and say how sure the best answer is."""
+    """Weigh the opinions and say how sure the best answer is."""
     shares = opinions.shares(calibration)
     order = np.argsort(shares)[::-1]
     best = float(np.clip(shares[order[0]], 1e-6, 1 - 1e-6))
@@ -194,6 +211,12 @@ class LiteAnswerer:
         return answers
 
     @cached_property
+    def _references(self) -> Floats:
+        """The dual encoder's unit vectors of some training photos, (R, D)."""
+        with np.load(self._runtime.bundle.path("embeddings.npz"), allow_pickle=False) as arrays:
+            return arrays["references"].astype(np.float32)
+
+    @cached_property
     def _projection(self) -> tuple[Floats, Floats]:
         """Weight (D, 384) and bias (D,) that carry a sentence vector into the answer head's space."""
         with np.load(self._runtime.bundle.path("embeddings.npz"), allow_pickle=False) as arrays:
@@ -215,14 +238,21 @@ class LiteAnswerer:
         Raises:
             ConfigError: if the keyframes carry no grids of this bundle's encoder.
         """
-        opinions = self.weigh(self._grid(keyframes), question, options)
+        opinions = self.weigh(self._grid(keyframes), keyframes.embeddings, question, options)
         return _reply(opinions, self._runtime.bundle.config.calibration[opinions.kind])
 
-    def weigh(self, grid: NDArray[np.float16], question: str, options: Sequence[str] | None = None) -> Opinions:
-        """What the answer head and the decoder each think of the candidates, not yet combined.
+    def weigh(
+        self,
+        grid: NDArray[np.float16],
+        embeddings: Floats | None,
+        question: str,
+        options: Sequence[str] | None = None,
+    ) -> Opinions:
+        """What answer head, decoder and dual encoder each think of the candidates, not yet combined.
 
         Args:
             grid: the keyframes' cells, (F, G, C).
+            embeddings: the keyframes' unit vectors, (F, D); None leaves the third opinion at 0.
             question: one line.
             options: the candidates; None lets the question and the model choose them.
         """
@@ -230,7 +260,9 @@ class LiteAnswerer:
         prefix = self._read_prompt(tokens, question)
         if options is not None:
             kind, candidates = "options", list(options)
-            head = log_softmax(self._head_scores(state, [normalise_answer(option) or option for option in options]))
+            head = log_softmax(
+                self._head_scores(state, [normalise_answer(option) or option for option in options])
+            )
         elif is_yes_no(question):
             kind, candidates = "yes/no", list(STATEMENT_ANSWERS)
             head = log_softmax(logits[[self._answers.index(answer) for answer in candidates]])
@@ -241,7 +273,18 @@ class LiteAnswerer:
         language = self._runtime.decoder.log_likelihoods(
             prefix, [encoding.ids for encoding in self._runtime.tokenizer.encode_batch(spoken)]
         )
-        return Opinions(kind, tuple(candidates), head, language)
+        return Opinions(kind, tuple(candidates), head, language, self._fit(embeddings, question, candidates))
+
+    def _fit(self, embeddings: Floats | None, question: str, candidates: Sequence[str]) -> Floats:
+        """How much better the frames fit each candidate than training photos do, in standard deviations; 0 for "no"."""
+        if embeddings is None:
+            return np.zeros(len(candidates), np.float32)
+        statements = self._runtime.read_texts(
+            [as_statement(question, candidate) for candidate in candidates]
+        )[3]
+        usual = statements @ self._references.T
+        fit: Floats = (statements @ embeddings.mean(axis=0) - usual.mean(axis=1)) / usual.std(axis=1)
+        return fit * np.array([candidate != "no" for candidate in candidates], np.float32)
 
     def describe(self, keyframes: Keyframes, *, pixels: NDArray[np.uint8] | None = None) -> Reply:
         """A caption: of the likeliest sentences the one that fits the frames best.

@@ -1,6 +1,6 @@
 """From trained weights to a bundle: ONNX graphs, int4 decoder, word embeddings, checksums.
 
-    python -m gifqa.model.export --run runs/lite --language-model runs/smollm2 -o bundle/
+python -m gifqa.model.export --run runs/lite --language-model runs/smollm2 -o bundle/
 """
 
 import json
@@ -28,8 +28,8 @@ from gifqa.model.vision import IMAGE_SIZE, VisionTower
 from gifqa.model.vision_language_model import VisionLanguageModel
 
 OPSET = 17
-NEUTRAL = Calibration(head_weight=1.0, language_weight=1.0, slope=1.0, offset=0.0)
-"""Before calibration: both opinions count alike."""
+NEUTRAL = Calibration(head_weight=1.0, language_weight=1.0, fit_weight=0.0, slope=1.0, offset=0.0)
+"""Before calibration: head and decoder count alike."""
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,8 @@ class Parts:
     language_folder: Path
     """Where config.json and tokenizer.json of the language model are."""
     answers: Sequence[str]
+    references: Tensor
+    """Dual-encoder vectors of some training photos, (R, D): what a statement's fit is compared with."""
 
 
 class _Vision(nn.Module):
@@ -74,7 +76,9 @@ class _Reader(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, grid: Tensor, frame_mask: Tensor, question: Tensor, question_mask: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        self, grid: Tensor, frame_mask: Tensor, question: Tensor, question_mask: Tensor
+    ) -> tuple[Tensor, ...]:
         states = self.model.qformer(grid, frame_mask, question, question_mask)
         head = self.model.answer_head
         return self.model.language_projection(states), head(states), head.state(states[:, 0])
@@ -97,7 +101,7 @@ def export_bundle(parts: Parts, folder: Path, *, name: str, version: str) -> Bun
     _export_text(parts, folder / "text.onnx")
     _export_reader(parts, folder / "reader.onnx")
     _export_decoder(parts, folder / "decoder.onnx")
-    _write_embeddings(parts.answerer, folder / "embeddings.npz")
+    _write_embeddings(parts, folder / "embeddings.npz")
     shutil.copy(parts.language_folder / "tokenizer.json", folder / "tokenizer.json")
     parts.text_tokenizer.save(str(folder / "text_tokenizer.json"), pretty=False)
     (folder / "answers.json").write_text(json.dumps(list(parts.answers)), encoding="utf-8")
@@ -114,7 +118,7 @@ def export_bundle(parts: Parts, folder: Path, *, name: str, version: str) -> Bun
         num_layers=language.num_hidden_layers,
         num_key_value_heads=language.num_key_value_heads,
         head_size=language.hidden_size // language.num_attention_heads,
-        calibration={kind: NEUTRAL for kind in ("open", "yes/no", "options")},
+        calibration=dict.fromkeys(("open", "yes/no", "options"), NEUTRAL),
     )
     write_config(config, folder)
     return config
@@ -153,7 +157,12 @@ def _export_reader(parts: Parts, path: Path) -> None:
         torch.randn(1, 9, config.text_size),
         torch.ones(1, 9, dtype=torch.bool),
     )
-    inputs = {"grid": ["b", "f"], "frame_mask": ["b", "f"], "question": ["b", "t"], "question_mask": ["b", "t"]}
+    inputs = {
+        "grid": ["b", "f"],
+        "frame_mask": ["b", "f"],
+        "question": ["b", "t"],
+        "question_mask": ["b", "t"],
+    }
     outputs = {"visual_tokens": ["b"], "answer_logits": ["b"], "answer_state": ["b"]}
     _to_onnx(_Reader(parts.answerer), examples, path, inputs, outputs)
     quantize_reader(path)
@@ -217,7 +226,11 @@ def _export_decoder(parts: Parts, path: Path) -> None:
             shutil.copy(parts.language_folder / name, source / name)
         (source / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
         model = parts.answerer.language_model
-        state = {key: value.float().contiguous() for key, value in model.state_dict().items() if key != "lm_head.weight"}
+        state = {
+            key: value.float().contiguous()
+            for key, value in model.state_dict().items()
+            if key != "lm_head.weight"
+        }
         save_file(state, source / "model.safetensors", metadata={"format": "pt"})
         command = [
             sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", str(built),
@@ -245,7 +258,9 @@ def quantize_decoder(model: Any) -> Any:
         model, bits=4, block_size=INT4_BLOCK, is_symmetric=False, accuracy_level=4, nodes_to_exclude=others
     )
     four.process()
-    eight = library.MatMulNBitsQuantizer(four.model.model, bits=8, block_size=64, is_symmetric=True, accuracy_level=4)
+    eight = library.MatMulNBitsQuantizer(
+        four.model.model, bits=8, block_size=64, is_symmetric=True, accuracy_level=4
+    )
     eight.process()
     return eight.model.model
 
@@ -262,15 +277,16 @@ def save_in_two(model: Any, path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _write_embeddings(model: VisionLanguageModel, path: Path) -> None:
-    """Word embeddings as int8 with a scale a row, and the projection that scores unseen answers."""
-    words = model.language_model.get_input_embeddings().weight.detach().float().numpy()
+def _write_embeddings(parts: Parts, path: Path) -> None:
+    """Word embeddings as int8 with a scale a row, the projection that scores unseen answers, the references."""
+    words = parts.answerer.language_model.get_input_embeddings().weight.detach().float().numpy()
     scales = np.maximum(np.abs(words).max(axis=1), 1e-8) / 127
-    projection = model.answer_head.sentence_projection
+    projection = parts.answerer.answer_head.sentence_projection
     np.savez(
         path,
         words=np.round(words / scales[:, None]).astype(np.int8),
         scales=scales.astype(np.float32),
         answer_weight=projection.weight.detach().float().numpy().astype(np.float16),
         answer_bias=projection.bias.detach().float().numpy(),
+        references=parts.references.detach().float().numpy().astype(np.float16),
     )

@@ -1,4 +1,4 @@
-"""The last stage of the lite recipe: how the bundle weighs its two opinions, and how sure it may be.
+"""The last stage of the lite recipe: how the bundle weighs its three opinions, and how sure it may be.
 
 Fitted on validation questions, answered by the exported bundle itself, so that quantisation is part of what is
 calibrated. For each kind of question: the weights by a grid search for accuracy, ties and near-ties by likelihood;
@@ -10,18 +10,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from gifqa.answering.bundle import Calibration
 from gifqa.answering.lite import LiteAnswerer, Opinions
+from gifqa.model.dual_encoder import DualEncoderHeads
 from gifqa.prompt import normalise_answer
 from gifqa.training.batches import fixed_rows
 from gifqa.training.samples import Sample
 from gifqa.training.store import FeatureStore
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
+FIT_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.8, 1.2)
 NEAR_TIE = 0.004
 """Accuracies closer than this count as equal."""
-PLATT_STEPS = 500
+NEWTON_STEPS = 500
 
 
 @dataclass(frozen=True)
@@ -33,18 +37,28 @@ class Judged:
     """None where no candidate is: then every winner is wrong."""
 
 
-def judge(answerer: LiteAnswerer, store: FeatureStore, samples: Iterable[Sample], num_frames: int) -> Iterator[Judged]:
-    """Let the bundle weigh the candidates for each sample, from cached grids.
+def judge(
+    answerer: LiteAnswerer,
+    heads: DualEncoderHeads,
+    store: FeatureStore,
+    samples: Iterable[Sample],
+    num_frames: int,
+) -> Iterator[Judged]:
+    """Let the bundle weigh the candidates for each sample, from cached features.
 
     Args:
         answerer: of the bundle to calibrate.
-        store: grids by the same vision tower.
+        heads: of its dual encoder.
+        store: features by its vision tower.
         samples: validation questions.
         num_frames: keyframes of a clip.
     """
     for sample in samples:
-        grid = store.grid(fixed_rows(store, sample.picture, num_frames)).numpy()
-        opinions = answerer.weigh(grid, sample.question, sample.options or None)
+        rows = fixed_rows(store, sample.picture, num_frames)
+        grid = store.grid(rows)
+        with torch.no_grad():
+            embeddings = heads.encode_frames(grid.float(), store.pooled(rows)).numpy()
+        opinions = answerer.weigh(grid.numpy(), embeddings, sample.question, sample.options or None)
         compared = [normalise_answer(candidate) for candidate in opinions.candidates]
         yield Judged(opinions, compared.index(sample.answer) if sample.answer in compared else None)
 
@@ -63,17 +77,40 @@ def fit_calibration(judged: Sequence[Judged]) -> Calibration:
     """
     if not judged:
         raise ValueError("a calibration needs at least one judged question; none was given")
+    weights = fit_yes_no(judged) if judged[0].opinions.kind == "yes/no" else search_weights(judged)
+    slope, offset = fit_platt(*winners(judged, weights))
+    return weights.model_copy(update={"slope": slope, "offset": offset})
+
+
+def fit_yes_no(judged: Sequence[Judged]) -> Calibration:
+    """Weights of the three opinions on "yes" against "no", by logistic regression pulled towards 0."""
+    inputs = np.array([[*_yes_minus_no(one.opinions), 1.0] for one in judged])
+    target = np.array([one.right == one.opinions.candidates.index("yes") for one in judged], np.float64)
+    head, language, fit, offset = newton(inputs, target, np.zeros(4), np.diag([1.0, 1.0, 1.0, 0.01]))
+    return _weights(head, language, fit).model_copy(update={"yes_offset": offset})
+
+
+def _yes_minus_no(opinions: Opinions) -> tuple[float, float, float]:
+    yes, no = opinions.candidates.index("yes"), opinions.candidates.index("no")
+    return tuple(float(part[yes] - part[no]) for part in (opinions.head, opinions.language, opinions.fit))  # type: ignore[return-value]
+
+
+def search_weights(judged: Sequence[Judged]) -> Calibration:
+    """Of a grid of weights the most accurate; among near-ties the likeliest."""
     tried = [
         (accuracy(judged, weights), likelihood(judged, weights), weights)
         for head in WEIGHTS
         for language in WEIGHTS
-        if head or language
-        for weights in [Calibration(head_weight=head, language_weight=language, slope=1.0, offset=0.0)]
+        for fit in FIT_WEIGHTS
+        if head or language or fit
+        for weights in [_weights(head, language, fit)]
     ]
     best = max(entry[0] for entry in tried)
-    weights = max((entry for entry in tried if entry[0] > best - NEAR_TIE), key=lambda entry: entry[1])[2]
-    slope, offset = fit_platt(*winners(judged, weights))
-    return weights.model_copy(update={"slope": slope, "offset": offset})
+    return max((entry for entry in tried if entry[0] > best - NEAR_TIE), key=lambda entry: entry[1])[2]
+
+
+def _weights(head: float, language: float, fit: float) -> Calibration:
+    return Calibration(head_weight=head, language_weight=language, fit_weight=fit, slope=1.0, offset=0.0)
 
 
 def winners(judged: Iterable[Judged], calibration: Calibration) -> tuple[list[float], list[bool]]:
@@ -105,16 +142,35 @@ def likelihood(judged: Sequence[Judged], calibration: Calibration) -> float:
 def fit_platt(shares: Sequence[float], right: Sequence[bool]) -> tuple[float, float]:
     """Slope and offset that turn the logit of a winner's share into that of being right.
 
-    Newton's method on the logistic loss with Platt's smoothed targets and a weak pull towards slope 1.
+    With Platt's smoothed targets and a weak pull towards slope 1.
     """
     logits = np.array([math.log(share / (1 - share)) for share in shares])
     positives = sum(right)
     high, low = (positives + 1) / (positives + 2), 1 / (len(right) - positives + 2)
-    target = np.where(np.array(right), high, low)
     inputs = np.stack([logits, np.ones_like(logits)], axis=1)
-    weights, prior = np.array([1.0, 0.0]), np.array([1.0, 0.0])
-    pull = np.diag([1.0, 0.01])
-    for _ in range(PLATT_STEPS):
+    slope, offset = newton(
+        inputs, np.where(np.array(right), high, low), np.array([1.0, 0.0]), np.diag([1.0, 0.01])
+    )
+    return slope, offset
+
+
+Numbers = NDArray[np.float64]
+
+
+def newton(inputs: Numbers, target: Numbers, prior: Numbers, pull: Numbers) -> list[float]:
+    """Logistic regression by Newton's method.
+
+    Args:
+        inputs: (N, P), a column of ones for the offset.
+        target: (N,), in [0, 1].
+        prior: (P,), where the weights are drawn to.
+        pull: (P, P), how strongly.
+
+    Returns:
+        The P weights.
+    """
+    weights = prior.astype(np.float64)
+    for _ in range(NEWTON_STEPS):
         predicted = 1 / (1 + np.exp(-inputs @ weights))
         gradient = inputs.T @ (predicted - target) + pull @ (weights - prior)
         curvature = (inputs * (predicted * (1 - predicted))[:, None]).T @ inputs + pull
@@ -122,4 +178,4 @@ def fit_platt(shares: Sequence[float], right: Sequence[bool]) -> tuple[float, fl
         weights = weights - np.clip(step, -1, 1)
         if np.abs(step).max() < 1e-9:
             break
-    return float(weights[0]), float(weights[1])
+    return [float(weight) for weight in weights]
