@@ -4,8 +4,9 @@
     python benchmarks/own_records.py captions.jsonl --split test --form open -o open.jsonl
     python benchmarks/own_records.py clips.jsonl --split test --form captions -o captions.jsonl
 
-A line of the input has `image` or `clip` (a path), `split`, and some of: `qa` [[question, answer]], `qa_source`
-[name of the data set of each], `qa_wrong` [[wrong options of each]], `captions` [text] or `description`.
+A line of the input has `image` or `clip` (a path), `split`, and some of: `qa` [[question, answer]],
+`qa_source` [name of the data set of each], `qa_wrong` [[wrong options of each]], `captions` [text] or
+`description`.
 
 - choice: questions with wrong options; the options are shuffled, the same way in every run.
 - open: the other questions, but those of sources named by --without.

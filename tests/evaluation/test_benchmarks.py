@@ -43,6 +43,13 @@ def test_a_lone_quotation_mark_in_a_tsv_is_a_character(write_table):
     assert read("tgif-qa/transition", write_table("t.csv", ACTION, [row]))[0].question == 'what says "no ?'
 
 
+def test_odd_line_ends_and_separators_inside_a_question(write):
+    text = "gif_name\tquestion\tanswer\tvid_id\tkey\r\ng\tHow many\u2028times ?\t3\tCOUNT1\t9\r\n"
+    question = read("tgif-qa/count", write("c.csv", text))[0]
+    assert question.question == "How many\u2028times ?"
+    assert question.media == ("g", "9")
+
+
 def test_transitions_are_of_the_kind_before_or_after(write_table):
     rows = [
         ("g", "What does it do before b ?", *"abcde", 0, "TRANS1", 9),

@@ -243,6 +243,17 @@ def test_counts_captions_and_retrieval_have_their_own_metrics(
     assert metrics["random_moments_recall"]["value"] == pytest.approx(1 / 3)
 
 
+def test_media_of_your_own_records_lie_beside_them_and_questions_may_hold_anything(
+    config, make_qa, write, gifs
+):
+    line = {"gif": "red_gif.gif", "question": 'Which\u2028colour,\\n "now"?', "answer": "red"}
+    path = write("gifs/own.jsonl", json.dumps(line, ensure_ascii=False) + "\n")
+    run = config(benchmark="own", annotations=path, media=None)
+    evaluation = run_evaluation(run, make_qa=make_qa)
+    assert evaluation.scores.metrics["accuracy"].value == 1.0
+    assert evaluation.predictions[0].question.question == line["question"]
+
+
 def test_another_run_can_stand_beside(config, make_qa, tmp_path):
     run_evaluation(config(baseline="middle-frame", output=tmp_path / "middle"), make_qa=make_qa)
     run = config(beside=(tmp_path / "middle",))

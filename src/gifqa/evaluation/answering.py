@@ -60,7 +60,7 @@ class AnswerShard:
         viewer = self._viewer()
         answered = failed = 0
         with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
-            for line in source.read_text(encoding="utf-8").splitlines():
+            for line in source.read_text(encoding="utf-8").rstrip("\n").split("\n"):
                 fields = json.loads(line)
                 prediction = answer_question(viewer, Question.from_dict(fields), Path(fields["path"]))
                 answered, failed = (

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gifqa.errors import ConfigError
+from gifqa.evaluation.benchmarks import get_benchmark
 from gifqa.evaluation.config import EvaluationConfig
 from gifqa.evaluation.questions import MediaFolder, Question
 
@@ -23,28 +24,30 @@ class MatchedMedia:
 
 
 def match_media(questions: Sequence[Question], config: EvaluationConfig) -> MatchedMedia:
-    """Find the media of the questions below `config.media`.
+    """Find the media of the questions below `config.media`; of your own data beside the annotations.
 
     Raises:
         ConfigError: if there is no such folder, or none of the media is in it.
     """
-    if config.media is None:
+    root = config.media
+    if root is None and get_benchmark(config.benchmark).formats == ():
+        root = config.annotations.parent
+    if root is None:
         raise ConfigError(
             f"--media was not given; {config.baseline or config.model} looks at the media of "
             f"{config.benchmark}. Name their folder, or take a baseline that looks at none."
         )
-    if not config.media.is_dir():
+    if not root.is_dir():
         raise ConfigError(
-            f"--media is {config.media}, and there is no such folder; the GIFs are looked for in it. "
-            "Check --media."
+            f"--media is {root}, and there is no such folder; the GIFs are looked for in it. Check --media."
         )
-    folder = MediaFolder(config.media)
+    folder = MediaFolder(root)
     paths = {question.media: folder.find(question.media) for question in questions}
     missing = tuple(names[0] for names, path in paths.items() if path is None)
     found = [(question, path) for question in questions if (path := paths[question.media]) is not None]
     if not found:
         raise ConfigError(
-            f"none of the {len(missing):,} media of {config.benchmark} is in {config.media}; they have names "
+            f"none of the {len(missing):,} media of {config.benchmark} is in {root}; they have names "
             f"like {missing[0]}. Check --media and --benchmark."
         )
     order = {gif: place for place, gif in enumerate(dict.fromkeys(question.gif for question, _ in found))}

@@ -1,6 +1,7 @@
 """Annotation files as tables: CSV, TSV and JSON lists, with errors that name file and line."""
 
 import csv
+import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def read_table(path: Path) -> Table:
     header, _, _ = text.partition("\n")
     is_tabbed = "\t" in header
     reader = csv.reader(
-        text.splitlines(keepends=True),
+        io.StringIO(text, newline=""),
         delimiter="\t" if is_tabbed else ",",
         quoting=csv.QUOTE_NONE if is_tabbed else csv.QUOTE_MINIMAL,
     )
