@@ -66,6 +66,32 @@ def test_two_runs_are_compared(gifqa, data, tmp_path):
     assert told["shared"] == 2
 
 
+def test_a_judge_is_asked_and_its_cost_told(gifqa, data, tmp_path, monkeypatch):
+    from gifqa.evaluation.judge import Exchange, RemoteJudge
+
+    monkeypatch.setattr(
+        RemoteJudge, "ask", lambda *_: Exchange("{'pred': 'yes', 'score': 5}", "judge-0613", 500)
+    )
+    words = (
+        "--benchmark",
+        "tgif-qa/frameqa",
+        "--data",
+        data,
+        "-m",
+        "lite",
+        "-o",
+        tmp_path / "r",
+        "--gallery",
+        0,
+    )
+    judged = ("--judge", "http://127.0.0.1:9/v1#judge", "--judge-price", 2)
+    outcome = gifqa("evaluate", *words, *judged, "--json")
+    told = json.loads(outcome.out)["judge"]
+    assert (told["tokens"], told["cost"], told["accuracy"]["value"]) == (1000, 0.002, 1.0)
+    assert "agreement 100.0%" in gifqa("evaluate", *words, *judged).out
+    assert "judge-0613" in (tmp_path / "r" / "report.md").read_text(encoding="utf-8")
+
+
 def test_ctrl_c_keeps_the_answers_and_says_how_to_go_on(gifqa, data, tmp_path, fake_models):
     def stop(*_, **__):
         raise KeyboardInterrupt

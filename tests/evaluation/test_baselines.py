@@ -78,6 +78,11 @@ def test_without_training_data_the_test_answers_stand_in_for_open_questions_only
         make_guesser("question-only", TRAIN, None)
 
 
+def test_random_has_words_for_open_questions_when_the_training_file_has_choices_only():
+    guesser = make_guesser("random", TRAIN, [choice(1, "ab", "a")])
+    assert guesser.guess(TRAIN[0]).text in {"red", "cat"}
+
+
 def test_baselines_of_text_do_not_describe():
     caption = Question("1", "caption", "", ("a cat",), ("g",))
     with pytest.raises(ConfigError, match=r"given for captions or retrieval; it answers questions"):

@@ -105,11 +105,12 @@ def test_a_judge_stands_under_the_scores_with_its_doubts(evaluation):
         "agreement": 0.75,
         "unusable": 1,
         "tokens": 1234,
+        "cost": 0.125,
         "models": ["gpt-x-0613"],
     }
     text = write_report(evaluation, judged).read_text(encoding="utf-8")
     assert "Judge gpt-x-0613: 50.0 % (40.0 to 60.0) right" in text
-    assert "agree with each other in 75%, 1 unusable, 1,234 tokens" in text
+    assert "agree with each other in 75%, 1 unusable, 1,234 tokens, cost 0.12." in text
 
 
 def test_without_a_gallery_no_picture_is_in_the_page(config, make_qa):

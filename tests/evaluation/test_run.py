@@ -1,6 +1,7 @@
 """A run from annotations to results: coverage, resumption, and everything that can be wrong with it."""
 
 import functools
+import hashlib
 import json
 
 import pytest
@@ -148,6 +149,28 @@ def test_the_folder_of_another_run_is_refused(config, make_qa):
     config().annotations.write_text(config().annotations.read_text().replace("Blue", "Red"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"holds another run \(annotations_sha256"):
         run_evaluation(config(), make_qa=make_qa)
+
+
+def test_a_run_inside_the_data_folder_goes_on(config, make_qa, frameqa, gifs):
+    """Only the files that are read count as the run's input, not what else lies in --data."""
+    run = config(annotations=frameqa.parent, media=frameqa.parent, output=frameqa.parent / "run")
+    run_evaluation(run, make_qa=make_qa)
+    run_evaluation(run, make_qa=make_qa)
+
+
+def test_the_model_s_files_are_in_the_manifest(config, make_qa, tmp_path):
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    hashes = []
+    for content in ("one", "two"):
+        (bundle / "weights").write_text(content, encoding="utf-8")
+        run = config(model=str(bundle), output=tmp_path / content)
+        run_evaluation(run, make_qa=make_qa)
+        hashes.append(
+            json.loads((run.output / "manifest.json").read_text(encoding="utf-8"))["run"]["model_sha256"]
+        )
+    assert hashes[0] == hashlib.sha256(b"one").hexdigest()
+    assert hashes[0] != hashes[1]
 
 
 def test_a_folder_with_other_files_is_refused(config, make_qa):

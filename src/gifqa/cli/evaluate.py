@@ -128,6 +128,12 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
     judge_repeats: Annotated[
         int, typer.Option("--judge-repeats", min=1, help="Verdicts an answer.", rich_help_panel=_JUDGE)
     ] = 1,
+    judge_price: Annotated[
+        float | None,
+        typer.Option(
+            "--judge-price", min=0, metavar="X", help="Price of a million tokens.", rich_help_panel=_JUDGE
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
 ) -> None:
     """Evaluate a model or a baseline on a benchmark.
@@ -166,7 +172,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
     )
     try:
         evaluation = _with_progress(lambda report: run_evaluation(config, on_progress=report))
-        judged = _judge(evaluation, judge, judge_repeats) if judge else None
+        judged = _judge(evaluation, judge, judge_repeats, judge_price) if judge else None
     except (KeyboardInterrupt, GifQAError):
         if (output / "shards").is_dir():
             typer.echo(
@@ -193,12 +199,14 @@ def _with_progress(work: "Any") -> "Any":
         return work(report)
 
 
-def _judge(evaluation: "Evaluation", server: str, repeats: int) -> dict[str, Any]:
+def _judge(evaluation: "Evaluation", server: str, repeats: int, price: float | None) -> dict[str, Any]:
     from gifqa.evaluation.judge import judge_answers, make_judge
 
     output = evaluation.config.output
     with make_judge(server) as judge:
-        return judge_answers(judge, evaluation.answered, output / "judge.jsonl", repeats=repeats).to_dict()
+        judgement = judge_answers(judge, evaluation.answered, output / "judge.jsonl", repeats=repeats)
+    cost = {} if price is None else {"cost": judgement.tokens / 1_000_000 * price}
+    return {**judgement.to_dict(), **cost}
 
 
 def _print(evaluation: "Evaluation", judged: dict[str, Any] | None, page: Path) -> None:

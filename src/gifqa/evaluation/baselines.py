@@ -75,7 +75,8 @@ def make_guesser(
         )
     known = train if train is not None else questions
     if baseline == "random":
-        return RandomGuesser(known, seed)
+        has_answers = any(not question.options for question in known)
+        return RandomGuesser(known if has_answers else questions, seed)
     if baseline == "question-only":
         return QuestionOnlyGuesser(known, seed)
     return FrequencyGuesser(known, per_kind=baseline == "most-frequent-per-kind")

@@ -155,6 +155,26 @@ def read_questions(benchmark: Benchmark, annotations: Path) -> list[Question]:
     return questions
 
 
+def annotation_files(benchmark: Benchmark, annotations: Path) -> list[Path]:
+    """Every file that `read_questions` reads, for the run's manifest.
+
+    Raises:
+        RecordError: if a folder has none of the published files.
+    """
+    if not benchmark.formats:
+        return [annotations]
+    found = _find_files(benchmark, annotations)
+    beside = [path.with_name(name) for path in found for name in _companions(path)]
+    return list(dict.fromkeys([*found, *(path for path in beside if path.is_file())]))
+
+
+def _companions(path: Path) -> tuple[str, ...]:
+    """Names of the files that are read together with this one."""
+    if path.name.endswith(("_q.json", "_a.json")):
+        return (f"{path.name[:-6]}q.json", f"{path.name[:-6]}a.json")
+    return (_NEXTQA_MAP,)
+
+
 def _find_files(benchmark: Benchmark, annotations: Path) -> list[Path]:
     if not annotations.is_dir():
         return [annotations]

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -18,31 +18,37 @@ _PACKAGES = ("gifqa", "numpy", "pillow", "av", "onnxruntime", "torch", "transfor
 _READ_BYTES = 2**20
 
 
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file, or of all files of a folder with their names, in hexadecimal.
+def file_hash(*paths: Path) -> str:
+    """SHA-256 of files one after another, in hexadecimal; of one file it is that of the file.
 
     Raises:
-        RecordError: if it cannot be read.
+        RecordError: if one cannot be read.
     """
     digest = hashlib.sha256()
-    try:
-        for part in sorted(path.rglob("*")) if path.is_dir() else [path]:
-            if part.is_file():
-                digest.update(f"{part.relative_to(path)}\0".encode() if path.is_dir() else b"")
-                with part.open("rb") as file:
-                    while block := file.read(_READ_BYTES):
-                        digest.update(block)
-    except OSError as error:
-        raise RecordError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                while block := file.read(_READ_BYTES):
+                    digest.update(block)
+        except OSError as error:
+            raise RecordError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
     return digest.hexdigest()
 
 
-def describe_run(config: EvaluationConfig) -> dict[str, Any]:
-    """The settings and the hashes of everything that the predictions depend on."""
+def describe_run(
+    config: EvaluationConfig, annotations: Sequence[Path], train: Sequence[Path] = ()
+) -> dict[str, Any]:
+    """The settings and the hashes of everything that the predictions depend on.
+
+    Args:
+        config: the run's settings.
+        annotations: the files with the questions.
+        train: the training files; they count only where a baseline learns its answers from them.
+    """
     return {
         **config.identity(),
-        "annotations_sha256": file_hash(config.annotations),
-        "train_sha256": file_hash(config.train) if config.train and not config.needs_media else None,
+        "annotations_sha256": file_hash(*annotations),
+        "train_sha256": file_hash(*train) if train and not config.needs_media else None,
         "model_sha256": _model_hash(config.model),
     }
 
@@ -125,6 +131,10 @@ def _model_hash(model: str | None) -> str | None:
     if model == "lite":
         package = find_spec("gifqa")
         places = list(package.submodule_search_locations or []) if package else []
-        folder = Path(places[0]) / "bundle" if places else Path()
-        return file_hash(folder) if places and folder.is_dir() else None
-    return file_hash(Path(model)) if Path(model).is_dir() else None
+        return _folder_hash(Path(places[0]) / "bundle") if places else None
+    return _folder_hash(Path(model))
+
+
+def _folder_hash(folder: Path) -> str | None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    return file_hash(*files) if files else None

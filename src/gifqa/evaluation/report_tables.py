@@ -38,5 +38,6 @@ def judge_line(judged: Mapping[str, Any]) -> str:
     return (
         f"Judge {', '.join(judged['models'])}: {format_score(accuracy, as_percent=True)} right, score "
         f"{format_score(score, as_percent=False)} of 5; verdicts agree with each other in "
-        f"{judged['agreement']:.0%}, {judged['unusable']} unusable, {judged['tokens']:,} tokens."
+        f"{judged['agreement']:.0%}, {judged['unusable']} unusable, {judged['tokens']:,} tokens"
+        f"{', cost ' + format(judged['cost'], '.2f') if 'cost' in judged else ''}."
     )

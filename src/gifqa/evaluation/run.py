@@ -29,7 +29,7 @@ from gifqa.evaluation.answering import (
     shard_line,
 )
 from gifqa.evaluation.baselines import Baseline, make_guesser
-from gifqa.evaluation.benchmarks import Benchmark, get_benchmark, read_questions
+from gifqa.evaluation.benchmarks import Benchmark, annotation_files, get_benchmark, read_questions
 from gifqa.evaluation.beside import Beside, read_beside, text_baselines
 from gifqa.evaluation.config import EvaluationConfig
 from gifqa.evaluation.manifest import check_output, describe_run, fingerprint
@@ -138,7 +138,8 @@ def run_evaluation(
     questions = _drawn(read_questions(benchmark, config.annotations), config)
     train = read_questions(benchmark, config.train) if config.train else None
     others = tuple(read_beside(folder, benchmark) for folder in config.beside)
-    run = describe_run(config)
+    trained_on = annotation_files(benchmark, config.train) if config.train else []
+    run = describe_run(config, annotation_files(benchmark, config.annotations), trained_on)
     found: tuple[tuple[Question, Path], ...] = ()
     missing: tuple[str, ...] = ()
     if config.needs_media:
