@@ -68,13 +68,24 @@ def read_captions(
         if isinstance(row, RecordError):
             yield row
             continue
-        if chosen is None or chosen[1] not in row.values:
-            chosen = _choose(row, wanted, chosen)
-        yield caption_item(row, chosen[0], chosen[1])
+        if chosen is None:
+            chosen = _choose(row, wanted)
+        yield caption_item(row, *_present(row, wanted, chosen))
 
 
-def _choose(row: Row, wanted: CaptionColumns, before: tuple[str, str] | None) -> tuple[str, str]:
-    """The (gif, caption) columns by the first row of a table; later rows of JSONL may name them otherwise."""
+def _names(row: Row, wanted: CaptionColumns) -> tuple[str | None, str | None]:
+    """The (gif, caption) columns that are asked for, or else the first known names that the row has."""
+    names = row.values
+    gif = wanted.gif or next((name for name in GIF_COLUMNS if name in names), None)
+    return gif, wanted.caption or next((name for name in CAPTION_COLUMNS if name in names), None)
+
+
+def _choose(row: Row, wanted: CaptionColumns) -> tuple[str, str]:
+    """The (gif, caption) columns of a table, by its first row.
+
+    Raises:
+        RecordError: if it has none of a known name, or none of the name asked for.
+    """
     names = list(row.values)
     if names and all(name.isdigit() for name in names):
         if len(names) < 2:
@@ -83,23 +94,26 @@ def _choose(row: Row, wanted: CaptionColumns, before: tuple[str, str] | None) ->
                 "and a sentence in each row. Check the delimiter, or give it with --delimiter."
             )
         return "0", "1"
-    gif = wanted.gif or next((name for name in GIF_COLUMNS if name in names), None)
-    caption = wanted.caption or next((name for name in CAPTION_COLUMNS if name in names), None)
-    if before is not None and (gif not in names or caption not in names):
-        return before
+    gif, caption = _names(row, wanted)
     for name, flag, known in (
         (gif, "--gif-column", GIF_COLUMNS),
         (caption, "--caption-column", CAPTION_COLUMNS),
     ):
         if name is None or name not in names:
+            lacking = "of a known name" if name is None else repr(name)
             raise RecordError(
-                f"{row.source}: no column {name!r} among {', '.join(names)}; "
-                f"known names are {', '.join(known)}. Name the column with {flag}, or check the delimiter."
-                if name is not None
-                else f"{row.source}: no column of a known name among {', '.join(names)}; "
-                f"known names are {', '.join(known)}. Name the column with {flag}, or check the delimiter."
+                f"{row.source}: no column {lacking} among {', '.join(names)}; known names are {', '.join(known)}. "
+                f"Name the column with {flag}, or check the delimiter."
             )
     return str(gif), str(caption)
+
+
+def _present(row: Row, wanted: CaptionColumns, chosen: tuple[str, str]) -> tuple[str, str]:
+    """The chosen columns, or others of a known name where a line of JSONL has those instead."""
+    if chosen[1] in row.values:
+        return chosen
+    gif, caption = _names(row, wanted)
+    return (str(gif), str(caption)) if gif in row.values and caption in row.values else chosen
 
 
 def caption_item(row: Row, gif_column: str, caption_column: str) -> CaptionItem | RecordError:

@@ -131,8 +131,16 @@ def object_of(verb: Token) -> Token | None:
 
 
 def prepositions_of(verb: Token) -> list[Token]:
-    """Prepositions on the verb, in order."""
-    return [c for c in verb.rights if c.dep_ in ("prep", "agent") and c.pos_ in ("ADP", "SCONJ", "ADV")]
+    """Prepositions on the verb, in order; "next" of "next to" is one."""
+    return [child for child in verb.rights if is_preposition(child)]
+
+
+def is_preposition(token: Token) -> bool:
+    """Whether a phrase begins with the token: "on a beach", "by a man", "next to a car"."""
+    if token.dep_ in ("prep", "agent"):
+        return token.pos_ in ("ADP", "SCONJ", "ADV")
+    leads = token.dep_ == "advmod" and token.lower_ in ("next", "close")
+    return leads and any(child.dep_ == "prep" and child.i == token.i + 1 for child in token.children)
 
 
 def particles_of(verb: Token) -> list[str]:
@@ -187,7 +195,7 @@ def predicate(
     phrases = 0
     for child in clause.verb.rights:
         asked = without is not None and child.i == without.i
-        if asked and child.dep_ in ("prep", "agent"):
+        if asked and is_preposition(child):
             return " ".join([*words, child.lower_])
         if asked:
             continue
@@ -197,7 +205,7 @@ def predicate(
             words.append(child.lower_)
         elif child.dep_ == "dobj" and is_noun(child):
             words.append(noun_phrase(child, adjectives=adjectives))
-        elif child.dep_ in ("prep", "agent") and phrases == 0:
+        elif is_preposition(child) and phrases == 0:
             phrase = prepositional_phrase(child, adjectives=adjectives)
             phrases += phrase is not None
             words += [] if phrase is None else [phrase]

@@ -18,7 +18,7 @@ class SynthesisConfig(BaseModel):
     generator: Generator = "rules"
     """Who words the questions."""
     model: str | None = None
-    """Hugging Face id or folder, .gguf file, or `http(s)://host/v1#model`; for lm, None is the shipped one."""
+    """Hugging Face id or folder, .gguf file, `http(s)://host/v1#model`; for lm, None is the shipped one."""
     style: Literal["short", "full", "both"] = "short"
     """Rules only: short questions, or the caption with the answer fronted as in TGIF-QA."""
     yes_no: bool = True

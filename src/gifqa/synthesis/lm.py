@@ -38,6 +38,7 @@ _SHOTS = (
     ("a boy jumps into a pool", "boy", "Who jumps into a pool?"),
     ("a cat is sleeping on a couch next to a lamp", "on a couch", "Where is the cat sleeping?"),
 )
+_OPENERS = {"person": "Who", "place": "Where", "number": "How many", "colour": "What color", "animal": "What"}
 _ANSWER_SHOTS = (
     ("a man in a red hat is riding a horse on the beach", "What is the man riding?", "horse"),
     ("two dogs are playing with a blue ball in the snow", "How many dogs are there?", "two"),
@@ -59,10 +60,11 @@ class Completer(Protocol):
         ...
 
 
-def question_prompt(caption: str, answer: str) -> str:
-    """The prompt that asks for a question."""
+def question_prompt(caption: str, candidate: Candidate) -> str:
+    """The prompt that asks for a question; it ends in the question's first word, by the answer's type."""
     shots = "".join(f"Caption: {c}\nAnswer: {a}\nQuestion: {q}\n\n" for c, a, q in _SHOTS)
-    return f"{shots}Caption: {caption}\nAnswer: {answer}\nQuestion:"
+    opener = _OPENERS.get(candidate.answer_type, "What")
+    return f"{shots}Caption: {caption}\nAnswer: {candidate.answer}\nQuestion: {opener}"
 
 
 def answer_prompt(caption: str, question: str) -> str:
@@ -110,14 +112,19 @@ class LanguageModelGenerator:
         """The questions of each caption; see `QuestionGenerator`. Greedy, so the seed is not used."""
         del seed
         asked = [(index, c) for index, caption in enumerate(captions) for c in asked_candidates(caption)]
-        prompts = [question_prompt(captions[index].text, candidate.answer) for index, candidate in asked]
+        prompts = [question_prompt(captions[index].text, candidate) for index, candidate in asked]
         replies = self.completer.complete(prompts, [candidate.answer for _, candidate in asked])
         found: list[list[Draft]] = [[] for _ in captions]
         for (index, candidate), reply in zip(asked, replies, strict=True):
-            question = tidy_question(reply)
+            question = tidy_question(f"{_OPENERS.get(candidate.answer_type, 'What')} {reply}")
             if question:
                 found[index].append(draft_of(candidate, question, candidate.role))
         return found
+
+
+def one_line(error: Exception) -> str:
+    """What a library says, on one line and not too long."""
+    return " ".join(str(error).split())[:200]
 
 
 def load_completer(model: str) -> Completer:
@@ -208,8 +215,8 @@ class HuggingFaceLanguageModel:
             model = transformers.AutoModelForCausalLM.from_pretrained(where, gguf_file=gguf)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise CheckpointError(
-                f"{source} cannot be loaded as a causal language model ({error}); a Hugging Face id, "
-                "its folder or a .gguf file is needed. Check the name given with --model or --judge."
+                f"{source} cannot be loaded as a causal language model ({one_line(error)}); a Hugging "
+                "Face id, its folder or a .gguf file is needed. Check the name given with --model or --judge."
             ) from error
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token

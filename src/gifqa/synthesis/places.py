@@ -68,4 +68,4 @@ def place_prepositions(clause: Clause, lexicon: Lexicon) -> list[Token]:
                     found.append(prep)
     if clause.verb.dep_ not in ("acl", "relcl"):
         found += [child for subject in clause.subjects for child in subject.children if child.dep_ == "prep"]
-    return [prep for prep in found if prep.dep_ == "prep"]
+    return [prep for prep in found if prep.dep_ != "agent"]

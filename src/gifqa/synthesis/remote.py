@@ -87,7 +87,7 @@ class Meter:
         if self.max_cost is not None and self.cost >= self.max_cost:
             raise ConfigError(
                 f"the replies have cost {self.cost:.2f}; --max-cost is {self.max_cost:.2f}. "
-                "Finished shards are kept; raise --max-cost and go on with --resume, or use another generator."
+                "Finished shards are kept; raise --max-cost and go on with --resume."
             )
 
 

@@ -13,7 +13,7 @@ from gifqa.errors import CheckpointError
 from gifqa.extras import require
 from gifqa.synthesis.base import Draft, draft_of
 from gifqa.synthesis.context import ParsedCaption
-from gifqa.synthesis.lm import asked_candidates, tidy_question
+from gifqa.synthesis.lm import asked_candidates, one_line, tidy_question
 
 _BATCH = 32
 _MAX_NEW_TOKENS = 40
@@ -46,8 +46,8 @@ class Seq2SeqGenerator:
             model = transformers.AutoModelForSeq2SeqLM.from_pretrained(source)
         except (OSError, ValueError, KeyError, ImportError) as error:
             raise CheckpointError(
-                f"{source} cannot be loaded as a sequence-to-sequence model ({error}); a Hugging Face id "
-                "or its folder is needed. Check the name given with --model."
+                f"{source} cannot be loaded as a sequence-to-sequence model ({one_line(error)}); a "
+                "Hugging Face id or its folder is needed. Check the name given with --model."
             ) from error
         return cls(f"t5:{Path(source).name}", model.eval(), tokenizer)
 

@@ -121,7 +121,8 @@ def _prepare(job: Job, config: SynthesisConfig) -> None:
         format_of(job.output)
     if config.max_cost is not None and job.engine.kind != "local":
         raise ConfigError(
-            f"--max-cost with --engine {job.engine.kind}: the cost is counted within one process. Use --engine local."
+            f"--max-cost with --engine {job.engine.kind}: cost is counted within one process. "
+            "Use --engine local."
         )
     if job.mode == "overwrite":
         shutil.rmtree(job.work, ignore_errors=True)
@@ -136,11 +137,10 @@ def _prepare(job: Job, config: SynthesisConfig) -> None:
 
 
 def _fingerprint(job: Job, config: SynthesisConfig) -> str:
-    """What must not change between the runs of one job: settings and input, not the engine."""
+    """What must not change between the runs of one job: settings and input, not engine and budget."""
     source = None if job.source is None else [job.source.name, job.source.stat().st_size]
-    text = json.dumps(
-        [config.model_dump(mode="json"), job.input.model_dump(mode="json"), source], sort_keys=True
-    )
+    settings = config.model_dump(mode="json", exclude={"max_cost", "price_per_million_tokens"})
+    text = json.dumps([settings, job.input.model_dump(mode="json"), source], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
