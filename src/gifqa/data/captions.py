@@ -102,8 +102,8 @@ def _choose(row: Row, wanted: CaptionColumns) -> tuple[str, str]:
         if name is None or name not in names:
             lacking = "of a known name" if name is None else repr(name)
             raise RecordError(
-                f"{row.source}: no column {lacking} among {', '.join(names)}; known names are {', '.join(known)}. "
-                f"Name the column with {flag}, or check the delimiter."
+                f"{row.source}: no column {lacking} among {', '.join(names)}; "
+                f"known names are {', '.join(known)}. Name the column with {flag}, or check the delimiter."
             )
     return str(gif), str(caption)
 

@@ -22,6 +22,9 @@ from gifqa.synthesis.nouns import (
 _ADVERB_PARTICLES = frozenset({"around", "away", "up", "down", "back", "over", "off", "forward"})
 
 
+_SUBJECT_LABELS = ("nsubj", "nsubjpass")
+
+
 @dataclass(frozen=True)
 class Clause:
     """Somebody does something: a finite clause, a participle on a noun, or a copula with a phrase."""
@@ -121,6 +124,8 @@ def _whole_coordination(head: Token) -> tuple[Token, ...]:
         if any(child.dep_ in ("prep", "acl", "relcl") for child in first.head.children):
             return (head,)
         first = first.head
+    if first.dep_ not in (*_SUBJECT_LABELS, "ROOT", "attr"):
+        return (head,)
     joined = conjuncts(first)
     return joined if first is not head and joined[-1].i == head.i else (head,)
 

@@ -16,6 +16,11 @@ def colour_tokens(noun: Token, lexicon: Lexicon) -> list[Token]:
         for token in noun.doc[noun.left_edge.i : first]
         if token.lower_ in lexicon.colours and _leads_to(token, noun, lexicon)
     ]
+    while found and noun.doc[found[0].i - 1].lower_ in ("and", ",") and found[0].i >= 2:
+        earlier = noun.doc[found[0].i - 2]
+        if earlier.lower_ not in lexicon.colours:
+            break
+        found.insert(0, earlier)
     if found:
         behind = noun.doc[found[-1].i + 1].lower_
         before = noun.doc[found[0].i - 1].lower_ if found[0].i else ""
@@ -92,7 +97,8 @@ def attributes_of(noun: Token, lexicon: Lexicon) -> list[Attribute]:
             name = "wood" if material[0] == "wooden" else material[0]
             found.append(Attribute(name, None, "material", words[material[0]]))
         pattern = [word for word in words if word in lexicon.words("attributes", "pattern")]
-        if len(pattern) == 1:
+        cloth = lemma(noun) in lexicon.clothing or lemma(noun) in lexicon.words("nouns", "patterned")
+        if len(pattern) == 1 and cloth:
             found.append(Attribute(pattern[0], None, "pattern", words[pattern[0]]))
     return found
 

@@ -93,6 +93,9 @@ def compound_words(head: Token) -> list[Token]:
             if child.pos_ == "PROPN" and child.is_title and child.i != child.sent.start:
                 break
             start = compound_words(child)[0].i
+    hyphenated = start >= 2 and head.doc[start - 1].text == "-" and head.doc[start - 2].is_alpha
+    if hyphenated and not head.doc[start - 2].whitespace_:
+        start -= 2
     return list(head.doc[start : head.i + 1])
 
 

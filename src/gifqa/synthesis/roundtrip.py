@@ -12,8 +12,8 @@ from itertools import pairwise
 
 from gifqa.synthesis.candidates import Candidate, find_candidates
 from gifqa.synthesis.context import ParsedCaption
-from gifqa.synthesis.lexicon import gerund
-from gifqa.synthesis.looks import SAME_COLOUR
+from gifqa.synthesis.lexicon import Lexicon, gerund
+from gifqa.synthesis.looks import SAME_COLOUR, colour_tokens
 from gifqa.synthesis.nouns import Doc, Token, lemma
 
 _NOUN_TYPES = frozenset({"person", "animal", "object"})
@@ -57,7 +57,11 @@ def _types_of_what(words: Sequence[str]) -> set[str]:
         return {"animal"}
     if second == "pattern" or "made" in words:
         return {"attribute"}
-    if "doing" in words or (second in ("does", "do") and "do" in words[2:]):
+    if (
+        words[-2:] == ["doing", "?"]
+        or words[-1] == "doing"
+        or (second in ("does", "do") and "do" in words[2:])
+    ):
         return {"action"}
     return {"animal", "object"}
 
@@ -109,7 +113,7 @@ def find_answer(question: Doc, caption: ParsedCaption, expected: str = "") -> Fo
     words = _content(question, caption.lexicon.words("filters", "frame_words"))
     anchors, coverage = _anchors(words, caption.doc)
     if wanted == {"yes/no"}:
-        return _yes_or_no(anchors, coverage)
+        return _yes_or_no(anchors, coverage, caption.lexicon)
     asked = {token.i for token in anchors}
     usable = [c for c in find_candidates(caption) if c.answer_type in wanted and not _is_asked(c, asked)]
     if not usable:
@@ -140,7 +144,12 @@ def _distance(candidate: Candidate, anchors: Sequence[Token]) -> float:
     )
 
 
-def _yes_or_no(anchors: Sequence[Token], coverage: float) -> Found:
+def _yes_or_no(anchors: Sequence[Token], coverage: float, lexicon: Lexicon) -> Found:
+    colours = {token.i for token in anchors if token.lower_ in lexicon.colours}
+    if coverage == 1.0 and colours and len(colours) < len(anchors):
+        things = [token for token in anchors if token.i not in colours]
+        has = any(colour.i in colours for thing in things for colour in colour_tokens(thing, lexicon))
+        return Found("yes" if has else "no", 1.0, coverage)
     near = all(tree_distance(a, b) <= _NEAR for a, b in pairwise(anchors))
     answer = "yes" if coverage == 1.0 and near else "no"
     return Found(answer, coverage if answer == "yes" else 1.0, coverage)

@@ -139,7 +139,7 @@ def _preposition_questions(candidate: Candidate, caption: ParsedCaption) -> Iter
             or prep.lower_ not in _ASKED_PREPOSITIONS
         ):
             continue
-        if object_of(clause.verb) is not None and prep.lower_ not in ("on", "over", "into"):
+        if object_of(clause.verb) is not None and lemma(clause.verb) not in ("do", "perform", "play"):
             continue
         if prep.lower_ == "in" and lexicon.class_of.get(word) not in ("vehicle", "furniture"):
             continue
