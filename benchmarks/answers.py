@@ -16,10 +16,11 @@ captions an even draw of each kind. A run that stopped goes on with the same com
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from answer_samples import Annotations, Sample, draw, read_samples, write_samples
-from answer_scores import Predictions, most_frequent, read_predictions, score, tables, targets
+from answer_scores import MOST_FREQUENT, Predictions, most_frequent, read_predictions, score, tables, targets
 from predicting import ITEMS, add_model_flag, load_qa, predict
 from reporting import add_output_flags, run, target_table, write_report
 
@@ -30,6 +31,7 @@ def main() -> None:
     """Draw, ask, score, print, write."""
     args = parse_arguments()
     began = time.perf_counter()
+    check_names([args.model, MOST_FREQUENT, *(name for name, _ in args.predictions)])
     annotations = Annotations(args.photo_annotations, args.clip_annotations, args.pairs)
     samples = drawn_samples(annotations, args)
     folders = {"photo": args.photos, "clip": args.clips}
@@ -44,6 +46,20 @@ def main() -> None:
     qa, identity = load_qa(args.model)
     model = read_predictions(predict(qa, identity, args.output), args.model, samples)
     report(args, samples, [model, frequent, *others], (identity, began))
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Nothing, if every column has a name of its own.
+
+    Raises:
+        ConfigError: if two have the same.
+    """
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(
+                f"two columns are named {name!r}; the model, {MOST_FREQUENT!r} and every --predictions have "
+                "names of their own. Rename one."
+            )
 
 
 def drawn_samples(annotations: Annotations, args: argparse.Namespace) -> list[Sample]:

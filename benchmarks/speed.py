@@ -9,7 +9,7 @@
     python benchmarks/speed.py [--runs 5] [--gif FILE] [--model lite|FOLDER] [--only cold warm original start]
         [--json OUT] [--markdown OUT]
 
-Without --gif a GIF of 40 frames of 400x300 is drawn, of which no two are alike. The files of model and
+Without --gif a GIF of 40 frames of 400x300 is drawn, a pan over coloured noise. The files of model and
 packages are in the system's file cache after the first run; a run after a reboot takes longer. Linux and
 macOS only. Close what else uses the processor.
 """
@@ -33,7 +33,7 @@ from gifqa.errors import ConfigError
 
 WORKER = Path(__file__).with_name("speed_worker.py")
 PARTS = ("cold", "warm", "original", "start")
-QUESTIONS = ("What is happening in the GIF?", "What color is it?")
+QUESTIONS = ("What is the cat doing?", "What color is the cat?")
 MEGABYTE = 10**6
 IMPORT = "import time; began = time.perf_counter(); import gifqa; print(time.perf_counter() - began)"
 WARM_UP_FRAMES = 8

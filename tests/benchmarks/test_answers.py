@@ -301,6 +301,11 @@ def test_a_split_without_questions_is_an_error(run_script, tiny_data):
         run_script("answers", *flags(tiny_data), "--split", "lunch")
 
 
+def test_two_columns_of_one_name_are_refused(run_script, tiny_data):
+    with pytest.raises(SystemExit, match=r"two columns are named 'lite'.*Rename one"):
+        run_script("answers", *flags(tiny_data), "--predictions", "lite=lite.jsonl")
+
+
 def test_predictions_are_given_by_name_and_file(run_script, tiny_data, capsys):
     with pytest.raises(SystemExit):
         run_script("answers", *flags(tiny_data), "--predictions", "blind.jsonl")
