@@ -90,7 +90,7 @@ def _confidence_section(evaluation: Evaluation) -> str:
         return ""
     reliability, risk = plots.reliability_chart(scores.reliability), plots.risk_chart(scores.risk_curve)
     figures = (
-        ("Reliability", reliability, "on the dashed line, confidence means what it says; dark: many answers"),
+        ("Reliability", reliability, "on the dashed line, confidence means what it says; strong: many answers"),
         ("Risk and coverage", risk, "wrong answers when only the surest are given; dashed: no ranking"),
     )
     drawn = "".join(
