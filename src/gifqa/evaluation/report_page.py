@@ -90,7 +90,11 @@ def _confidence_section(evaluation: Evaluation) -> str:
         return ""
     reliability, risk = plots.reliability_chart(scores.reliability), plots.risk_chart(scores.risk_curve)
     figures = (
-        ("Reliability", reliability, "on the dashed line, confidence means what it says; strong: many answers"),
+        (
+            "Reliability",
+            reliability,
+            "on the dashed line, confidence means what it says; strong: many answers",
+        ),
         ("Risk and coverage", risk, "wrong answers when only the surest are given; dashed: no ranking"),
     )
     drawn = "".join(
@@ -171,6 +175,9 @@ def _facts_section(evaluation: Evaluation) -> str:
     facts = {**manifest["run"], **manifest["versions"], "started": manifest["started"]}
     facts["missing media"] = evaluation.coverage.missing_media
     facts["empty answers"] = evaluation.coverage.empty
+    if evaluation.stage_seconds:
+        stages = (f"{stage} {1000 * seconds:.1f}" for stage, seconds in evaluation.stage_seconds.items())
+        facts["milliseconds a question, median"] = ", ".join(stages)
     rows = "".join(
         f'<tr><td>{escape(name)}</td><td class="wrap">{escape(str(value))}</td></tr>'
         for name, value in facts.items()

@@ -83,6 +83,15 @@ class Evaluation:
         return tuple(prediction for prediction in self.predictions if prediction.error is None)
 
     @property
+    def stage_seconds(self) -> dict[str, float]:
+        """Median seconds of each stage of an answer, and in all; empty where nothing looks at media."""
+        stages = dict.fromkeys(stage for prediction in self.answered for stage in prediction.timings)
+        return {
+            stage: float(np.median([prediction.timings.get(stage, 0.0) for prediction in self.answered]))
+            for stage in stages
+        }
+
+    @property
     def summary(self) -> str:
         """The first line of every report: what was evaluated and what was not."""
         asked, found = self.coverage.questions, self.coverage.answered
@@ -106,6 +115,7 @@ class Evaluation:
             **self.scores.to_dict(),
             "baselines": {other.name: other.to_dict() for other in self.beside},
             "coverage": vars(self.coverage),
+            "stage_seconds": self.stage_seconds,
         }
 
 
