@@ -92,6 +92,17 @@ def test_a_judge_is_asked_and_its_cost_told(gifqa, data, tmp_path, monkeypatch):
     assert "judge-0613" in (tmp_path / "r" / "report.md").read_text(encoding="utf-8")
 
 
+def test_limits_of_media_can_be_raised_and_are_part_of_the_run(gifqa, data, tmp_path):
+    words = ("--benchmark", "tgif-qa/frameqa", "--data", data, "-m", "lite", "-o", tmp_path / "r")
+    outcome = gifqa("evaluate", *words, "--max-frames-scanned", 2)
+    assert outcome.code == 1
+    assert "none of 2 questions got an answer" in outcome.err
+    assert "--max-frames-scanned" in outcome.err
+    outcome = gifqa("evaluate", *words, "--max-frames-scanned", 5000)
+    assert outcome.code == 1
+    assert "holds another run (limits" in outcome.err
+
+
 def test_ctrl_c_keeps_the_answers_and_says_how_to_go_on(gifqa, data, tmp_path, fake_models):
     def stop(*_, **__):
         raise KeyboardInterrupt

@@ -1,21 +1,33 @@
 """`gifqa evaluate`: a model or a baseline on a benchmark, with a report."""
 
 import json
+from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from gifqa.cli.limits import with_limits
 from gifqa.errors import GifQAError
 
 if TYPE_CHECKING:
     from gifqa.evaluation.run import Evaluation, OnProgress
+    from gifqa.limits import MediaLimits
 
 _ANSWERER = "Who answers"
 _RUN = "The run"
 _JUDGE = "A judge (costs money with paid servers; never the only figure)"
 
 
+class Engine(StrEnum):
+    """Where questions are answered."""
+
+    LOCAL = "local"
+    POOL = "pool"
+    RAY = "ray"
+
+
+@with_limits
 def evaluate(  # noqa: PLR0913  (each parameter is a flag)
     benchmark: Annotated[
         str,
@@ -88,9 +100,9 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
         int, typer.Option("--seed", min=0, help="Of everything drawn.", rich_help_panel=_RUN)
     ] = 0,
     engine: Annotated[
-        Literal["local", "pool", "ray"],
+        Engine,
         typer.Option("--engine", help="This process, a pool of processes, or Ray.", rich_help_panel=_RUN),
-    ] = "local",
+    ] = Engine.LOCAL,
     workers: Annotated[
         int,
         typer.Option(
@@ -135,6 +147,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print results.json.")] = False,
+    limits: "MediaLimits",
 ) -> None:
     """Evaluate a model or a baseline on a benchmark.
 
@@ -164,9 +177,10 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
         train=train,
         encoder=encoder,
         top_k=top_k,
+        limits=limits,
         limit=limit,
         seed=seed,
-        engine=EngineConfig(kind=engine, workers=workers),
+        engine=EngineConfig(kind=engine.value, workers=workers),
         beside=tuple(beside or ()),
         gallery_size=gallery,
     )

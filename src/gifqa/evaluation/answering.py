@@ -13,6 +13,7 @@ from gifqa.evaluation.baselines import Guesser, RandomGuesser
 from gifqa.evaluation.predictions import Prediction
 from gifqa.evaluation.questions import Question
 from gifqa.evaluation.views import View, Viewer, clip_cut_for
+from gifqa.limits import MediaLimits
 from gifqa.pipeline import GifQA
 from gifqa.retrieval.config import ClipCutConfig
 
@@ -22,13 +23,13 @@ MakeQA = Callable[[ClipCutConfig], GifQA]
 PREDICTIONS = "predictions.jsonl"
 
 
-def model_maker(model: str, encoder: str | None = None) -> MakeQA:
+def model_maker(model: str, encoder: str | None, limits: MediaLimits) -> MakeQA:
     """The maker of a model by name, as `GifQA` takes it."""
-    return partial(_make_qa, model, encoder)
+    return partial(_make_qa, model, encoder, limits)
 
 
-def _make_qa(model: str, encoder: str | None, clip_cut: ClipCutConfig) -> GifQA:
-    return GifQA(model, clip_cut=clip_cut, encoder=encoder)
+def _make_qa(model: str, encoder: str | None, limits: MediaLimits, clip_cut: ClipCutConfig) -> GifQA:
+    return GifQA(model, limits=limits, clip_cut=clip_cut, encoder=encoder)
 
 
 def guess_all(guesser: Guesser, questions: Iterable[Question]) -> list[Prediction]:

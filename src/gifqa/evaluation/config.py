@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from gifqa.engine import EngineConfig
 from gifqa.errors import ConfigError
 from gifqa.evaluation.statistics import NUM_RESAMPLES
+from gifqa.limits import MediaLimits
 
 TEXT_BASELINES = ("random", "most-frequent", "most-frequent-per-kind", "question-only")
 """Baselines that look at no media and need no model."""
@@ -45,6 +46,8 @@ class EvaluationConfig(BaseModel):
     """`hf:` and the name of a dual encoder to choose keyframes with; None is the bundle's."""
     top_k: int | None = Field(default=None, ge=1, le=64)
     """Keyframes a question; None is CLIP-Cut's default."""
+    limits: MediaLimits = MediaLimits()
+    """What the media may cost; videos of ActivityNet-QA and others are over the defaults, made for GIFs."""
     limit: int | None = Field(default=None, ge=1)
     """Evaluate this many questions, drawn with the seed; None evaluates all."""
     seed: int = Field(default=0, ge=0)
@@ -90,5 +93,15 @@ class EvaluationConfig(BaseModel):
 
     def identity(self) -> dict[str, Any]:
         """The settings on which the predictions depend, apart from the content of files."""
-        fields = {"benchmark", "model", "baseline", "encoder", "top_k", "limit", "seed", "shard_size"}
+        fields = {
+            "benchmark",
+            "model",
+            "baseline",
+            "encoder",
+            "top_k",
+            "limits",
+            "limit",
+            "seed",
+            "shard_size",
+        }
         return self.model_dump(mode="json", include=fields)

@@ -12,6 +12,7 @@ import numpy as np
 from gifqa.errors import MediaError
 from gifqa.evaluation.predictions import Prediction
 from gifqa.frames import decode_frames
+from gifqa.limits import MediaLimits
 from gifqa.media import load_media
 
 if TYPE_CHECKING:
@@ -59,13 +60,13 @@ def choose_rows(values: Sequence[float], kinds: Sequence[str], size: int, seed: 
     return sorted(chosen)
 
 
-def make_example(prediction: Prediction, is_right: bool, path: Path) -> Example | None:
+def make_example(prediction: Prediction, is_right: bool, path: Path, limits: MediaLimits) -> Example | None:
     """A card of the gallery, or None if the media cannot be read any more."""
     indices = sorted({int(keyframe["index"]) for keyframe in prediction.keyframes})
     try:
-        media = load_media(path)
-        frames = decode_frames(media)
-        shown = decode_frames(media, indices=indices) if indices else frames
+        media = load_media(path, limits)
+        frames = decode_frames(media, limits)
+        shown = decode_frames(media, limits, indices=indices) if indices else frames
     except (MediaError, ValueError):
         return None
     by_index = dict(zip(shown.frame_indices.tolist(), shown.pixels, strict=True))

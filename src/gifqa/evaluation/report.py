@@ -68,10 +68,11 @@ def _examples(evaluation: Evaluation) -> list[Example]:
     right = [float(_is_right(evaluation, row)) for row in rows]
     kinds = [answered[row].question.kind for row in rows]
     chosen = choose_rows(right, kinds, evaluation.config.gallery_size, evaluation.config.seed)
-    made = [
-        make_example(answered[rows[n]], right[n] == 1.0, evaluation.paths[answered[rows[n]].question.id])
-        for n in chosen
-    ]
+    made = []
+    for place in chosen:
+        prediction = answered[rows[place]]
+        path = evaluation.paths[prediction.question.id]
+        made.append(make_example(prediction, right[place] == 1.0, path, evaluation.config.limits))
     return [example for example in made if example is not None]
 
 

@@ -226,7 +226,7 @@ def _answer(
     """The predictions in the order of `found`; what an earlier run left is read, not made again."""
     work = config.output / "shards"
     sources = _write_shards(found, work, config.shard_size)
-    maker = make_qa or model_maker(str(config.model), config.encoder)
+    maker = make_qa or model_maker(str(config.model), config.encoder, config.limits)
     function = AnswerShard(maker, _view(config), run, config.top_k, config.seed)
     done = 0
 
