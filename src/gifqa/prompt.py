@@ -11,16 +11,29 @@ MAX_QUESTION_CHARACTERS = 2000
 
 _ARTICLES = {"a", "an", "the"}
 _NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
-_YES_NO = re.compile(
-    r"(is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|am)(n't|nt)?\b",
-    re.IGNORECASE,
+_SPELT = {str(number): word for number, word in enumerate(_NUMBERS)}
+_AUXILIARY = (
+    r"(?:is|are|was|were|do|does|did|has|have|had|can|could|will|would|should|may|might|am)(?:n't|nt)?\b"
 )
-
+_YES_NO = re.compile(_AUXILIARY, re.IGNORECASE)
+_POINTER = re.compile(r"(?:(?:there|it|this|that|these|those|they|any|be)\b ?)+", re.IGNORECASE)
+"""What a yes/no question has for a subject that no caption names."""
+_DOING = re.compile(rf"what {_AUXILIARY} (.+?) doing\b(.*)", re.IGNORECASE)
+_ATTRIBUTE = re.compile(
+    rf"(?:how (?:many|much)|(?:what|which) colou?rs?(?: {_AUXILIARY})?)(?: (?:the|a|an)\b)? ?", re.IGNORECASE
+)
+_IS_THERE = re.compile(rf" {_AUXILIARY}(?: there\b)?", re.IGNORECASE)
 _WH_PHRASE = re.compile(
-    r"(what|who|whom|whose|where|when|why|how many|how much|how|which)( (colou?r|kind of|type of|sort of|animal|person))?"
-    r"( (is|are|was|were|do|does|did|has|have))?( there)?\b",
+    r"(?P<word>whom?|whose|what|which|where|when|why|how)"
+    r"(?: (?:colou?r|kinds? of|types? of|sorts? of|animals?|person|people|thing|object|item|sport|room)\b)?"
+    rf"(?: {_AUXILIARY})?(?: there\b)? ?",
     re.IGNORECASE,
 )
+_SUBJECT = re.compile(
+    r"(?:the|an?|this|that|these|those|his|her|its|their|my|your|he|she|it|they|you|we|people|everyone)\b",
+    re.IGNORECASE,
+)
+"""How the words begin that are a subject already: then the answer is the object or the place."""
 
 
 def question_prompt(question: str) -> str:
@@ -31,19 +44,50 @@ def question_prompt(question: str) -> str:
 
 
 def is_yes_no(question: str) -> bool:
-    """Whether the question begins as one that is answered by yes or no and offers no alternatives with 'or'."""
-    return bool(_YES_NO.match(question.strip())) and " or " not in question
+    """Whether the question begins as one answered by yes or no and offers no alternatives with "or"."""
+    return bool(_YES_NO.match(question.strip())) and " or " not in question.lower()
 
 
 def as_statement(question: str, answer: str) -> str:
     """Question and answer as something like a caption, for the dual encoder.
 
-    "Who is riding a bike?", "man" -> "man riding a bike"; "Is there a dog?", "yes" -> "a dog".
+    Not grammar: the words of both in about the order of a caption, without those that only ask.
+
+        Is there a dog?                yes     a dog
+        Who is riding a bike?          man     man riding a bike
+        What is the man holding?       cup     the man holding cup
+        What is the man doing?         riding  the man riding
+        What colour is the car?        red     red car
+        How many dogs are there?       two     two dogs
+        Where is the dog?              beach   the dog beach
     """
-    rest = " ".join(question.strip().rstrip("?. ").split())
+    asked = " ".join(question.strip().rstrip("?. ").split())
     if answer in STATEMENT_ANSWERS:
-        return _YES_NO.sub("", rest, count=1).strip().removeprefix("there ") or rest
-    return " ".join(f"{answer} {_WH_PHRASE.sub('', rest, count=1)}".split())
+        return _yes_no_statement(asked)
+    doing = _DOING.fullmatch(asked)
+    attribute = _ATTRIBUTE.match(asked)
+    phrase = _WH_PHRASE.match(asked)
+    if doing:
+        words = [doing[1], answer, doing[2]]
+    elif attribute:
+        words = [answer, _IS_THERE.sub("", asked[attribute.end() :], count=1)]
+    elif phrase:
+        rest = asked[phrase.end() :]
+        is_told = phrase["word"].lower() in {"where", "when", "why", "how"} or _SUBJECT.match(rest)
+        words = [rest, answer] if is_told else [answer, rest]
+    else:
+        words = [answer, asked]
+    return " ".join(" ".join(words).split())
+
+
+def _yes_no_statement(asked: str) -> str:
+    """What a yes/no question would have for a caption if the answer were yes."""
+    verb = _YES_NO.match(asked)
+    if verb is None:
+        return asked
+    told = asked[verb.end() :].strip()
+    pointer = _POINTER.match(told)
+    return (told[pointer.end() :] if pointer else told) or told or asked
 
 
 def normalise_answer(answer: str) -> str:
@@ -53,7 +97,5 @@ def normalise_answer(answer: str) -> str:
     (the rules of the VQA evaluation, without its list of contractions).
     """
     words = re.sub(r"[^\w\s'-]", " ", answer.lower()).split()
-    spelt = [
-        _NUMBERS[int(word)] if word.isdigit() and int(word) <= 10 else word.strip("'-") for word in words
-    ]
+    spelt = [_SPELT.get(word, word.strip("'-")) for word in words]
     return " ".join(word for word in spelt if word and word not in _ARTICLES)

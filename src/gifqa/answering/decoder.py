@@ -1,15 +1,18 @@
-"""The bundle's language model on ONNX Runtime: prompts as vectors, a key-value cache, likelihoods and beams."""
+"""The bundle's language model on ONNX Runtime: prompts as vectors, a cache, likelihoods and beams."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gifqa.answering.bundle import Bundle
+from gifqa.answering.bundle import Bundle, Floats
 
-Floats = NDArray[np.float32]
+Real = TypeVar("Real", bound=np.floating[Any])
+
+CACHED_PLACES = 4096
+"""Rows times places of the cache that are scored in one go: less than 200 MB of keys and values."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +52,8 @@ class Decoder:
             for layer in range(config.num_layers)
             for part in ("key", "value")
         ]
-        with np.load(bundle.path("embeddings.npz"), allow_pickle=False) as arrays:
-            self._words = arrays["words"]
-            self._scales = arrays["scales"]
+        self._words = bundle.embeddings.words
+        self._scales = bundle.embeddings.scales
 
     def embed(self, tokens: Sequence[int]) -> Floats:
         """Word embeddings, float32 (len(tokens), E)."""
@@ -66,29 +68,43 @@ class Decoder:
         return Prefix(logits[0, -1], past, embeds.shape[0])
 
     def log_likelihoods(self, prefix: Prefix, answers: Sequence[Sequence[int]]) -> Floats:
-        """Log-probability of each answer with its end token, float32 (len(answers),).
+        """Log-probability of each answer with its end token, float32 (len(answers),); at least one answer."""
+        longest = prefix.length + max(map(len, answers)) + 1
+        at_once = max(1, CACHED_PLACES // longest)
+        parts = [answers[start : start + at_once] for start in range(0, len(answers), at_once)]
+        return np.concatenate([self._score_together(prefix, part) for part in parts])
+
+    def _score_together(self, prefix: Prefix, answers: Sequence[Sequence[int]]) -> Floats:
+        """`log_likelihoods` in one batch, whose cache is copied for every answer.
 
         Token by token: the graph's attention takes a batch or several new tokens after a cache, not both.
         """
         totals = np.zeros(len(answers), np.float32)
-        rows = np.arange(len(answers))
+        rows = list(range(len(answers)))
         past = tuple(np.repeat(part, len(answers), axis=0) for part in prefix.past)
         scores = np.broadcast_to(log_softmax(prefix.logits), (len(answers), len(prefix.logits)))
-        for step in range(max(len(answer) for answer in answers) + 1):
+        for step in range(max(map(len, answers)) + 1):
             following = [answers[row][step] if step < len(answers[row]) else self._eos for row in rows]
             totals[rows] += scores[range(len(rows)), following]
-            going_on = np.array([step < len(answers[row]) for row in rows])
-            if not going_on.any():
+            going_on = [place for place, row in enumerate(rows) if step < len(answers[row])]
+            if not going_on:
                 break
-            past = tuple(part[going_on] for part in past)
-            tokens = [token for token, goes_on in zip(following, going_on, strict=True) if goes_on]
-            rows = rows[going_on]
-            logits, past = self._run(self.embed(tokens)[:, None], past, prefix.length + step)
+            if len(going_on) < len(rows):
+                past = tuple(part[going_on] for part in past)
+            embeds = self.embed([following[place] for place in going_on])[:, None]
+            rows = [rows[place] for place in going_on]
+            logits, past = self._run(embeds, past, prefix.length + step)
             scores = log_softmax(logits[:, 0])
         return totals
 
     def search(self, prefix: Prefix, num_beams: int, max_new_tokens: int) -> list[Continuation]:
-        """Beam search; finished continuations, the best per token first. One beam is greedy decoding."""
+        """Beam search with at most half as many beams as the vocabulary has tokens; one is greedy decoding.
+
+        Returns:
+            The finished continuations, the best per token first; the unfinished ones where none is finished.
+        """
+        if num_beams == 1:
+            return [self._greedy(prefix, max_new_tokens)]
         vocabulary = prefix.logits.shape[0]
         scores = log_softmax(prefix.logits)
         order = _largest(scores, num_beams + 1)
@@ -100,40 +116,55 @@ class Decoder:
             embeds = self.embed([beam.tokens[-1] for beam in beams])[:, None]
             logits, past = self._run(embeds, past, prefix.length + step)
             table = np.array([beam.log_probability for beam in beams])[:, None] + log_softmax(logits[:, 0])
-            best = _largest(table.reshape(-1), 2 * num_beams)
-            following, origin = [], []
-            for flat in best:
-                beam, token = beams[flat // vocabulary], int(flat % vocabulary)
-                score = float(table.reshape(-1)[flat])
+            following: list[Continuation] = []
+            origin: list[int] = []
+            for flat in _largest(table.reshape(-1), 2 * num_beams):
+                row, token = divmod(int(flat), vocabulary)
+                score = float(table[row, token])
                 if token == self._eos:
-                    finished.append(Continuation(beam.tokens, score))
+                    finished.append(Continuation(beams[row].tokens, score))
                 elif len(following) < num_beams:
-                    following.append(Continuation((*beam.tokens, token), score))
-                    origin.append(flat // vocabulary)
+                    following.append(Continuation((*beams[row].tokens, token), score))
+                    origin.append(row)
             beams = following
             if len(finished) >= num_beams and max(f.per_token for f in finished) >= beams[0].per_token:
                 break
             past = tuple(part[origin] for part in past)
         return sorted(finished or beams, key=lambda found: found.per_token, reverse=True)
 
+    def _greedy(self, prefix: Prefix, max_new_tokens: int) -> Continuation:
+        """The likeliest next token, again and again, until that is the end."""
+        tokens: list[int] = []
+        scores, past, total = log_softmax(prefix.logits), prefix.past, 0.0
+        while True:
+            token = int(scores.argmax())
+            total += float(scores[token])
+            if token == self._eos:
+                return Continuation(tuple(tokens), total)
+            tokens.append(token)
+            if len(tokens) == max_new_tokens:
+                return Continuation(tuple(tokens), total)
+            logits, past = self._run(self.embed([token])[None], past, prefix.length + len(tokens) - 1)
+            scores = log_softmax(logits[0, 0])
+
     def _run(
         self, embeds: Floats, past: tuple[Floats, ...], length: int
     ) -> tuple[Floats, tuple[Floats, ...]]:
-        """One pass: embeds (B, S, E) after `length` cached places -> logits (B, S, V) and the longer cache."""
+        """One pass: embeds (B, S, E) after `length` cached places -> logits (B, S, V) and a longer cache."""
         mask = np.ones((embeds.shape[0], length + embeds.shape[1]), np.int64)
         feeds = {"inputs_embeds": embeds.astype(np.float32), "attention_mask": mask}
         logits, *present = self._session.run(None, feeds | dict(zip(self._past_names, past, strict=True)))
         return logits, tuple(present)
 
 
-def log_softmax(logits: Floats) -> Floats:
-    """Along the last axis, in float32."""
+def log_softmax(logits: NDArray[Real]) -> NDArray[Real]:
+    """Along the last axis, in the precision of the input."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    result: NDArray[Real] = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
     return result
 
 
-def _largest(values: Floats, count: int) -> NDArray[np.int64]:
+def _largest(values: NDArray[np.floating[Any]], count: int) -> NDArray[np.int64]:
     """Positions of the `count` largest values, the largest first."""
     found = np.argpartition(values, -count)[-count:]
     order: NDArray[np.int64] = found[np.argsort(values[found])[::-1]]

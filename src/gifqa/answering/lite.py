@@ -4,25 +4,23 @@
     keyframes' grids ──────────────────────┴─ reader (Q-Former + projection) ─> visual tokens ─> decoder
                                                        └─> answer head: the likely known answers
 
-Three opinions make an answer. The answer head proposes the known answers it finds likely, the decoder writes some of
-its own; both weigh all of them, the dual encoder says how well each fits the frames, and the three are combined as
-the bundle's calibration says.
+Three opinions make an answer. The answer head proposes the known answers it finds likely, the decoder writes
+some of its own; both weigh all of them, the dual encoder says how well each fits the frames, and the three
+are combined as the bundle's calibration says.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.answering.base import Alternative, Reply, Turn
-from gifqa.answering.bundle import Bundle, Calibration
-from gifqa.answering.decoder import Decoder, Floats, log_softmax
-from gifqa.errors import CheckpointError, ConfigError
+from gifqa.answering.bundle import SURE, Bundle, Calibration, Floats
+from gifqa.answering.decoder import Prefix, log_softmax
+from gifqa.answering.lite_runtime import LiteRuntime
+from gifqa.errors import ConfigError
 from gifqa.prompt import (
     DESCRIBE_QUESTION,
     STATEMENT_ANSWERS,
@@ -34,107 +32,21 @@ from gifqa.prompt import (
 from gifqa.retrieval.clip_cut import Keyframes
 from gifqa.retrieval.embedder import FrameFeatures
 
+__all__ = ["LiteAnswerer", "LiteEncoder", "LiteRuntime", "Opinions", "load_lite"]
+
 NUM_CANDIDATES = 12
 """Known answers that the decoder weighs beside its own."""
+NUM_WRITTEN = 2
+"""Answers of the decoder's own."""
 NUM_BEAMS = 4
+"""Of captions."""
 MAX_ANSWER_TOKENS = 10
 MAX_CAPTION_TOKENS = 24
 FIT_WEIGHT = 3.0
 """Of a caption's cosine with the frames, beside its mean log-probability of a token."""
 NUM_ALTERNATIVES = 4
-FRAMES_AT_ONCE = 8
-MAX_THREADS = 8
-
-
-class LiteRuntime:
-    """The four graphs of a bundle, each opened when it is first needed."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self.bundle = bundle
-
-    def _open(self, name: str) -> Any:
-        import onnxruntime as ort
-
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-        options.log_severity_level = 3
-        try:
-            return ort.InferenceSession(self.bundle.path(name), options, providers=["CPUExecutionProvider"])
-        except Exception as error:
-            raise CheckpointError(
-                f"{self.bundle.path(name)} cannot be opened ({error}); export it again."
-            ) from error
-
-    @cached_property
-    def _vision(self) -> Any:
-        return self._open("vision.onnx")
-
-    @cached_property
-    def _text(self) -> Any:
-        return self._open("text.onnx")
-
-    @cached_property
-    def _reader(self) -> Any:
-        return self._open("reader.onnx")
-
-    @cached_property
-    def decoder(self) -> Decoder:
-        """The language model."""
-        return Decoder(self.bundle, self._open("decoder.onnx"))
-
-    @cached_property
-    def tokenizer(self) -> Any:
-        """Of the language model."""
-        return self._tokenizer("tokenizer.json")
-
-    @cached_property
-    def _text_tokenizer(self) -> Any:
-        tokenizer = self._tokenizer("text_tokenizer.json")
-        tokenizer.enable_truncation(self.bundle.config.max_text_tokens)
-        tokenizer.enable_padding()
-        return tokenizer
-
-    def _tokenizer(self, name: str) -> Any:
-        from tokenizers import Tokenizer
-
-        return Tokenizer.from_file(str(self.bundle.path(name)))
-
-    def see(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float16], Floats]:
-        """Grids float16 (N, G, C) and unit embeddings (N, D) of RGB frames (N, H, W, 3)."""
-        from PIL import Image
-
-        size = (self.bundle.config.image_size,) * 2
-        grids, embeddings = [], []
-        for start in range(0, len(pixels), FRAMES_AT_ONCE):
-            images = [Image.fromarray(frame) for frame in pixels[start : start + FRAMES_AT_ONCE]]
-            squares = np.stack([np.asarray(image.resize(size, Image.Resampling.BICUBIC)) for image in images])
-            grid, embedding = self._vision.run(None, {"pixels": squares})
-            grids.append(grid.astype(np.float16))
-            embeddings.append(embedding)
-        return np.concatenate(grids), np.concatenate(embeddings)
-
-    def read_texts(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_], Floats, Floats]:
-        """Token states (B, T, 384), their mask (B, T), sentence vectors (B, 384), embeddings (B, D)."""
-        encodings = self._text_tokenizer.encode_batch(list(texts))
-        feeds = {
-            "input_ids": np.array([encoding.ids for encoding in encodings], np.int64),
-            "attention_mask": np.array([encoding.attention_mask for encoding in encodings], np.int64),
-        }
-        states, sentence, embedding = self._text.run(None, feeds)
-        return states, feeds["attention_mask"].astype(bool), sentence, embedding
-
-    def read_frames(self, grid: NDArray[np.float16], question: str) -> tuple[Floats, Floats, Floats]:
-        """Visual tokens (K, E), answer logits (A,) and answer state (D,) of the keyframes' grids (F, G, C)."""
-        states, mask, _, _ = self.read_texts([question])
-        frames = grid[: self.bundle.config.max_frames].astype(np.float32)
-        feeds = {
-            "grid": frames[None],
-            "frame_mask": np.ones((1, len(frames)), bool),
-            "question": states,
-            "question_mask": mask,
-        }
-        tokens, logits, state = self._reader.run(None, feeds)
-        return tokens[0], logits[0], state[0]
+LEAST_SPREAD = 1e-6
+"""Standard deviations are taken to be at least this."""
 
 
 class LiteEncoder:
@@ -152,7 +64,8 @@ class LiteEncoder:
 
     def encode_texts(self, texts: Sequence[str]) -> Floats:
         """Unit vectors of sentences, float32 (M, D)."""
-        return self._runtime.read_texts(texts)[3]
+        embeddings: Floats = self._runtime.read_texts(texts)[3]
+        return embeddings
 
 
 @dataclass(frozen=True)
@@ -179,18 +92,17 @@ class Opinions:
         return shares
 
 
-def _reply(opinions: Opinions, calibration: Calibration) -> Reply:
-    """Weigh the opinions and say how sure the best answer is."""
+def _reply(opinions: Opinions, calibration: Calibration, warnings: tuple[str, ...]) -> Reply:
+    """Weigh the opinions and say how sure the best answer is; the others share what confidence it leaves."""
     shares = opinions.shares(calibration)
     order = np.argsort(shares)[::-1]
-    best = float(np.clip(shares[order[0]], 1e-6, 1 - 1e-6))
-    confidence = calibration.confidence(best)
-    left = (1 - confidence) / (1 - best)
+    confidence = calibration.confidence(float(shares[order[0]]))
+    left = (1 - confidence) / max(1 - float(shares[order[0]]), SURE)
     others = tuple(
         Alternative(opinions.candidates[index], min(float(shares[index]) * left, confidence))
         for index in order[1 : NUM_ALTERNATIVES + 1]
     )
-    return Reply(text=opinions.candidates[order[0]], confidence=confidence, alternatives=others)
+    return Reply(opinions.candidates[order[0]], confidence, others, warnings)
 
 
 class LiteAnswerer:
@@ -202,25 +114,6 @@ class LiteAnswerer:
         self._runtime = runtime
         config = runtime.bundle.config
         self.name = f"{config.name} {config.version}"
-
-    @cached_property
-    def _answers(self) -> list[str]:
-        import json
-
-        answers: list[str] = json.loads(self._runtime.bundle.path("answers.json").read_text(encoding="utf-8"))
-        return answers
-
-    @cached_property
-    def _references(self) -> Floats:
-        """The dual encoder's unit vectors of some training photos, (R, D)."""
-        with np.load(self._runtime.bundle.path("embeddings.npz"), allow_pickle=False) as arrays:
-            return arrays["references"].astype(np.float32)
-
-    @cached_property
-    def _projection(self) -> tuple[Floats, Floats]:
-        """Weight (D, 384) and bias (D,) that carry a sentence vector into the answer head's space."""
-        with np.load(self._runtime.bundle.path("embeddings.npz"), allow_pickle=False) as arrays:
-            return arrays["answer_weight"].astype(np.float32), arrays["answer_bias"].astype(np.float32)
 
     def answer(
         self,
@@ -238,8 +131,9 @@ class LiteAnswerer:
         Raises:
             ConfigError: if the keyframes carry no grids of this bundle's encoder.
         """
-        opinions = self.weigh(self._grid(keyframes), keyframes.embeddings, question, options)
-        return _reply(opinions, self._runtime.bundle.config.calibration[opinions.kind])
+        grid, warnings = self._grid(keyframes)
+        opinions = self.weigh(grid, keyframes.embeddings, question, options)
+        return _reply(opinions, self._runtime.bundle.config.calibration[opinions.kind], warnings)
 
     def weigh(
         self,
@@ -260,31 +154,32 @@ class LiteAnswerer:
         prefix = self._read_prompt(tokens, question)
         if options is not None:
             kind, candidates = "options", list(options)
-            head = log_softmax(
-                self._head_scores(state, [normalise_answer(option) or option for option in options])
-            )
+            plain = [normalise_answer(option) or option for option in options]
+            head = log_softmax(self._head_scores(state, plain))
         elif is_yes_no(question):
-            kind, candidates = "yes/no", list(STATEMENT_ANSWERS)
-            head = log_softmax(logits[[self._answers.index(answer) for answer in candidates]])
+            kind, plain = "yes/no", list(STATEMENT_ANSWERS)
+            candidates = plain
+            head = log_softmax(self._known_scores(logits, state, plain))
         else:
             kind = "open"
-            candidates, head = self._open_candidates(prefix, logits, state)
-        spoken = [" " + (normalise_answer(candidate) or candidate) for candidate in candidates]
-        language = self._runtime.decoder.log_likelihoods(
-            prefix, [encoding.ids for encoding in self._runtime.tokenizer.encode_batch(spoken)]
-        )
-        return Opinions(kind, tuple(candidates), head, language, self._fit(embeddings, question, candidates))
+            plain, head = self._open_candidates(prefix, logits, state)
+            candidates = plain
+        spoken = self._runtime.tokenizer.encode_batch([f" {answer}" for answer in plain])
+        language = self._runtime.decoder.log_likelihoods(prefix, [encoding.ids for encoding in spoken])
+        return Opinions(kind, tuple(candidates), head, language, self._fit(embeddings, question, plain))
 
-    def _fit(self, embeddings: Floats | None, question: str, candidates: Sequence[str]) -> Floats:
-        """How much better the frames fit each candidate than training photos do, in standard deviations; 0 for "no"."""
+    def _fit(self, embeddings: Floats | None, question: str, answers: Sequence[str]) -> Floats:
+        """How much better these frames fit each answer than training photos do, in standard deviations.
+
+        It is 0 for "no": what a GIF does not show says nothing of how it looks.
+        """
         if embeddings is None:
-            return np.zeros(len(candidates), np.float32)
-        statements = self._runtime.read_texts(
-            [as_statement(question, candidate) for candidate in candidates]
-        )[3]
-        usual = statements @ self._references.T
-        fit: Floats = (statements @ embeddings.mean(axis=0) - usual.mean(axis=1)) / usual.std(axis=1)
-        return fit * np.array([candidate != "no" for candidate in candidates], np.float32)
+            return np.zeros(len(answers), np.float32)
+        statements = self._runtime.read_texts([as_statement(question, answer) for answer in answers])[3]
+        usual = statements @ self._runtime.bundle.embeddings.references.T
+        better = statements @ embeddings.mean(axis=0) - usual.mean(axis=1)
+        fit: Floats = better / np.maximum(usual.std(axis=1), LEAST_SPREAD)
+        return fit * np.array([answer != "no" for answer in answers], np.float32)
 
     def describe(self, keyframes: Keyframes, *, pixels: NDArray[np.uint8] | None = None) -> Reply:
         """A caption: of the likeliest sentences the one that fits the frames best.
@@ -292,49 +187,62 @@ class LiteAnswerer:
         Raises:
             ConfigError: if the keyframes carry no grids of this bundle's encoder.
         """
-        tokens, _, _ = self._runtime.read_frames(self._grid(keyframes), DESCRIBE_QUESTION)
+        grid, warnings = self._grid(keyframes)
+        tokens, _, _ = self._runtime.read_frames(grid, DESCRIBE_QUESTION)
         prefix = self._read_prompt(tokens, DESCRIBE_QUESTION)
         found = self._runtime.decoder.search(prefix, NUM_BEAMS, MAX_CAPTION_TOKENS)
         texts = [self._runtime.tokenizer.decode(list(caption.tokens)).strip() for caption in found]
         scores = np.array([caption.per_token for caption in found])
         if keyframes.embeddings is not None:
             scores += FIT_WEIGHT * (self._runtime.read_texts(texts)[3] @ keyframes.embeddings.mean(axis=0))
-        return Reply(text=texts[int(scores.argmax())], confidence=None)
+        return Reply(text=texts[int(scores.argmax())], confidence=None, warnings=warnings)
 
-    def _grid(self, keyframes: Keyframes) -> NDArray[np.float16]:
+    def _grid(self, keyframes: Keyframes) -> tuple[NDArray[np.float16], tuple[str, ...]]:
+        """The keyframes' grids, and a warning if there are more than the model reads."""
         if keyframes.grid is None:
             raise ConfigError(
-                "the keyframes carry no features of gifqa-lite; its answers need frames encoded by its own encoder. "
-                "Use the encoder of the same bundle."
+                f"the keyframes carry no features of {self.name}; its answers need frames encoded by its own "
+                "encoder. Use the encoder of the same bundle."
             )
-        return keyframes.grid
+        limit = self._runtime.bundle.config.max_frames
+        if len(keyframes.grid) <= limit:
+            return keyframes.grid, ()
+        return keyframes.grid, (
+            f"the model reads at most {limit} frames: of the {len(keyframes.grid)} keyframes {limit}, spread "
+            "evenly, were read",
+        )
 
-    def _read_prompt(self, tokens: Floats, question: str) -> Any:
+    def _read_prompt(self, tokens: Floats, question: str) -> Prefix:
+        """Visual tokens, the question, and the first visual token again, as in training."""
         decoder = self._runtime.decoder
         prompt = decoder.embed(self._runtime.tokenizer.encode(question_prompt(question)).ids)
         return decoder.read(np.concatenate([tokens, prompt, tokens[:1]]))
 
-    def _open_candidates(self, prefix: Any, logits: Floats, state: Floats) -> tuple[list[str], Floats]:
-        """The likeliest known answers and the decoder's own, with their log-probabilities by the answer head."""
-        likely = np.argsort(logits)[::-1][:NUM_CANDIDATES]
-        candidates = [self._answers[index] for index in likely]
-        scores = logits[likely]
-        for written in self._runtime.decoder.search(prefix, 2, MAX_ANSWER_TOKENS)[:2]:
+    def _open_candidates(self, prefix: Prefix, logits: Floats, state: Floats) -> tuple[list[str], Floats]:
+        """The likeliest known answers and the decoder's own, with the answer head's log-probabilities."""
+        known = list(self._runtime.bundle.answers)
+        candidates = [known[place] for place in np.argsort(logits)[::-1][:NUM_CANDIDATES]]
+        for written in self._runtime.decoder.search(prefix, NUM_WRITTEN, MAX_ANSWER_TOKENS)[:NUM_WRITTEN]:
             text = normalise_answer(self._runtime.tokenizer.decode(list(written.tokens)))
             if text and text not in candidates:
                 candidates.append(text)
-                known = text in self._answers
-                own = logits[self._answers.index(text)] if known else self._head_scores(state, [text])[0]
-                scores = np.append(scores, own)
         total = logits.max() + np.log(np.exp(logits - logits.max()).sum())
-        return candidates, (scores - total).astype(np.float32)
+        return candidates, self._known_scores(logits, state, candidates) - total
+
+    def _known_scores(self, logits: Floats, state: Floats, answers: Sequence[str]) -> Floats:
+        """The answer head's scores, float32 (len(answers),): of known answers its logits."""
+        places = self._runtime.bundle.answers
+        unknown = [answer for answer in answers if answer not in places]
+        scored = dict(zip(unknown, self._head_scores(state, unknown), strict=True)) if unknown else {}
+        scores = [logits[places[answer]] if answer in places else scored[answer] for answer in answers]
+        return np.array(scores, np.float32)
 
     def _head_scores(self, state: Floats, texts: Sequence[str]) -> Floats:
-        """The answer head's scores of any texts, float32 (len(texts),)."""
-        weight, bias = self._projection
+        """The answer head's scores of any texts by their sentence vectors, float32 (len(texts),)."""
+        embeddings = self._runtime.bundle.embeddings
         sentences = self._runtime.read_texts(texts)[2]
-        scores: Floats = (sentences @ weight.T + bias) @ state
-        return scores
+        projected = sentences @ embeddings.answer_weight.T + embeddings.answer_bias
+        return (projected @ state).astype(np.float32)
 
 
 def load_lite(path: Path | None = None) -> tuple[LiteEncoder, LiteAnswerer]:

@@ -1,6 +1,10 @@
-"""From trained weights to a bundle: ONNX graphs, int4 decoder, word embeddings, checksums.
+"""From trained weights to a bundle: ONNX graphs, word embeddings, tokenizers, config, checksums.
 
-python -m gifqa.model.export --run runs/lite --language-model runs/smollm2 -o bundle/
+    vision, reader    float32 arithmetic, weights stored as float16; the reader's matrices in 8 bits
+    text              8 bits
+    decoder           4 and 8 bits, by the builder of ONNX Runtime GenAI, taking `inputs_embeds`
+
+`export_bundle` is the door; `gifqa.answering.bundle` says what each file is for.
 """
 
 import json
@@ -188,8 +192,8 @@ def _to_onnx(
     """Trace a module; `inputs` and `outputs` name the leading axes that may vary."""
     axes = {name: dict(enumerate(free)) for name, free in (inputs | outputs).items()}
     torch.onnx.export(
-        module.eval(), examples, str(path), input_names=list(inputs), output_names=list(outputs), dynamic_axes=axes,
-        opset_version=OPSET, dynamo=False,
+        module.eval(), examples, str(path), input_names=list(inputs), output_names=list(outputs),
+        dynamic_axes=axes, opset_version=OPSET, dynamo=False,
     )  # fmt: skip
 
 
@@ -234,19 +238,22 @@ def _export_decoder(parts: Parts, path: Path) -> None:
         save_file(state, source / "model.safetensors", metadata={"format": "pt"})
         command = [
             sys.executable, "-m", "onnxruntime_genai.models.builder", "-i", str(source), "-o", str(built),
-            "-p", "fp32", "-e", "cpu", "-c", str(Path(scratch) / "cache"), "--extra_options", "exclude_embeds=true",
+            "-p", "fp32", "-e", "cpu", "-c", str(Path(scratch) / "cache"),
+            "--extra_options", "exclude_embeds=true",
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode or not (built / "model.onnx").exists():
-            raise CheckpointError(f"the builder of onnxruntime-genai failed: {done.stderr.strip()[-400:]}")
+            raise CheckpointError(
+                f"{parts.language_folder} cannot be exported by the builder of onnxruntime-genai "
+                f"({done.stderr.strip()[-400:]}); it takes Llama and its like. Choose another language model."
+            )
         save_in_two(quantize_decoder(onnx.load(str(built / "model.onnx"))), path)
 
 
 def quantize_decoder(model: Any) -> Any:
     """Gate and up projections in 4 bits, all other matrices in 8.
 
-    All in 4 bits lost 0.6 nats of SmolLM2-135M's predictions, these two alone 0.09, all in 8 bits 0.01; see
-    docs/training.md.
+    All in 4 bits lost 0.6 nats of SmolLM2-135M's predictions, these two alone 0.09, all in 8 bits 0.01.
     """
     library = require("onnxruntime.quantization.matmul_nbits_quantizer", "train")
     logging.getLogger(library.__name__).setLevel(logging.WARNING)
@@ -278,7 +285,7 @@ def save_in_two(model: Any, path: Path) -> None:
 
 
 def _write_embeddings(parts: Parts, path: Path) -> None:
-    """Word embeddings as int8 with a scale a row, the projection that scores unseen answers, the references."""
+    """The arrays of `Embeddings`: word embeddings as int8 with a scale a row, the rest as float16."""
     words = parts.answerer.language_model.get_input_embeddings().weight.detach().float().numpy()
     scales = np.maximum(np.abs(words).max(axis=1), 1e-8) / 127
     projection = parts.answerer.answer_head.sentence_projection

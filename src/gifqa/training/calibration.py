@@ -1,10 +1,14 @@
 """The last stage of the lite recipe: how the bundle weighs its three opinions, and how sure it may be.
 
-Fitted on validation questions, answered by the exported bundle itself, so that quantisation is part of what is
-calibrated. For each kind of question: the weights by a grid search for accuracy, ties and near-ties by likelihood;
-then the confidence by logistic regression on the winner's share (Platt, 1999).
+Fitted on validation questions, answered by the exported bundle itself, so that quantisation is part of what
+is calibrated. For each kind of question: the weights by a grid search for accuracy, ties and near-ties by
+likelihood (of yes/no questions by logistic regression); then the confidence by logistic regression on the
+winner's share.
+
+Reference: Probabilistic outputs for support vector machines (Platt, 1999).
 """
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +17,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from gifqa.answering.bundle import Calibration
+from gifqa.answering.bundle import SURE, Calibration
+from gifqa.answering.decoder import log_softmax
 from gifqa.answering.lite import LiteAnswerer, Opinions
 from gifqa.model.dual_encoder import DualEncoderHeads
 from gifqa.prompt import normalise_answer
@@ -26,6 +31,8 @@ FIT_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.8, 1.2)
 NEAR_TIE = 0.004
 """Accuracies closer than this count as equal."""
 NEWTON_STEPS = 500
+
+Numbers = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -92,21 +99,43 @@ def fit_yes_no(judged: Sequence[Judged]) -> Calibration:
 
 def _yes_minus_no(opinions: Opinions) -> tuple[float, float, float]:
     yes, no = opinions.candidates.index("yes"), opinions.candidates.index("no")
-    return tuple(float(part[yes] - part[no]) for part in (opinions.head, opinions.language, opinions.fit))  # type: ignore[return-value]
+    head, language, fit = (
+        float(part[yes] - part[no]) for part in (opinions.head, opinions.language, opinions.fit)
+    )
+    return head, language, fit
 
 
 def search_weights(judged: Sequence[Judged]) -> Calibration:
     """Of a grid of weights the most accurate; among near-ties the likeliest."""
-    tried = [
-        (accuracy(judged, weights), likelihood(judged, weights), weights)
-        for head in WEIGHTS
-        for language in WEIGHTS
-        for fit in FIT_WEIGHTS
-        if head or language or fit
-        for weights in [_weights(head, language, fit)]
-    ]
-    best = max(entry[0] for entry in tried)
-    return max((entry for entry in tried if entry[0] > best - NEAR_TIE), key=lambda entry: entry[1])[2]
+    stacked = _stack(judged)
+    grid = [weights for weights in itertools.product(WEIGHTS, WEIGHTS, FIT_WEIGHTS) if any(weights)]
+    tried = [(*_measure(*stacked, weights), weights) for weights in grid]
+    best = max(share for share, _, _ in tried)
+    near = [(likelihood, weights) for share, likelihood, weights in tried if share > best - NEAR_TIE]
+    return _weights(*max(near)[1])
+
+
+def _stack(judged: Sequence[Judged]) -> tuple[Numbers, NDArray[np.int64]]:
+    """The opinions on N questions, (3, N, C), and which candidate is right, (N,), -1 for none.
+
+    Where a question has fewer than C candidates, its opinions are filled up with -inf.
+    """
+    most = max(len(one.opinions.candidates) for one in judged)
+    opinions = np.full((3, len(judged), most), -np.inf)
+    for row, one in enumerate(judged):
+        given = (one.opinions.head, one.opinions.language, one.opinions.fit)
+        opinions[:, row, : len(one.opinions.candidates)] = given
+    return opinions, np.array([-1 if one.right is None else one.right for one in judged])
+
+
+def _measure(opinions: Numbers, right: NDArray[np.int64], weights: tuple[float, ...]) -> tuple[float, float]:
+    """Accuracy over all questions, and the mean log-share of the right candidate where there is one."""
+    scores = sum(weight * part for weight, part in zip(weights, opinions, strict=True) if weight)
+    log_shares = log_softmax(np.asarray(scores))
+    answered = np.flatnonzero(right >= 0)
+    likelihoods = np.maximum(log_shares[answered, right[answered]], math.log(SURE))
+    share_right = float((log_shares.argmax(axis=1) == right).mean())
+    return share_right, float(likelihoods.mean()) if len(answered) else 0.0
 
 
 def _weights(head: float, language: float, fit: float) -> Calibration:
@@ -119,7 +148,7 @@ def winners(judged: Iterable[Judged], calibration: Calibration) -> tuple[list[fl
     for one in judged:
         all_shares = one.opinions.shares(calibration)
         winner = int(all_shares.argmax())
-        shares.append(float(np.clip(all_shares[winner], 1e-6, 1 - 1e-6)))
+        shares.append(float(np.clip(all_shares[winner], SURE, 1 - SURE)))
         right.append(winner == one.right)
     return shares, right
 
@@ -127,16 +156,6 @@ def winners(judged: Iterable[Judged], calibration: Calibration) -> tuple[list[fl
 def accuracy(judged: Sequence[Judged], calibration: Calibration) -> float:
     """The share of questions whose winner is right."""
     return sum(winners(judged, calibration)[1]) / len(judged)
-
-
-def likelihood(judged: Sequence[Judged], calibration: Calibration) -> float:
-    """Mean log-share of the right candidate, over the questions that have one."""
-    logs = [
-        math.log(max(float(one.opinions.shares(calibration)[one.right]), 1e-6))
-        for one in judged
-        if one.right is not None
-    ]
-    return sum(logs) / max(1, len(logs))
 
 
 def fit_platt(shares: Sequence[float], right: Sequence[bool]) -> tuple[float, float]:
@@ -152,9 +171,6 @@ def fit_platt(shares: Sequence[float], right: Sequence[bool]) -> tuple[float, fl
         inputs, np.where(np.array(right), high, low), np.array([1.0, 0.0]), np.diag([1.0, 0.01])
     )
     return slope, offset
-
-
-Numbers = NDArray[np.float64]
 
 
 def newton(inputs: Numbers, target: Numbers, prior: Numbers, pull: Numbers) -> list[float]:
