@@ -99,7 +99,7 @@ def measure_labels(path: Path) -> tuple[dict[str, Any], list[Table], list[Target
         }
     table = Table(
         "Pairs that were read and labelled",
-        ("when drawn", "read", "good", "of these kept today", "bad, kept today"),
+        ("when drawn", "read", "good", "of these passed by today's filters", "bad, passed by them"),
         tuple(
             (
                 name,

@@ -15,7 +15,7 @@ from gifqa.synthesis.base import Draft, draft_of
 from gifqa.synthesis.context import ParsedCaption
 from gifqa.synthesis.lm import asked_candidates, one_line, tidy_question
 
-_BATCH = 32
+_BATCH = 64
 _MAX_NEW_TOKENS = 40
 
 
@@ -64,12 +64,15 @@ class Seq2SeqGenerator:
         return found
 
     def write(self, prompts: Sequence[str]) -> list[str]:
-        """What the model writes for each prompt."""
+        """What the model writes for each prompt; prompts of like length share a batch."""
         torch = require("torch", "hf")
-        texts: list[str] = []
+        texts: dict[int, str] = {}
+        order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
         for start in range(0, len(prompts), self.batch_size):
-            part = list(prompts[start : start + self.batch_size])
-            batch = self.tokenizer(part, return_tensors="pt", padding=True, truncation=True, max_length=512)
+            part = order[start : start + self.batch_size]
+            batch = self.tokenizer(
+                [prompts[i] for i in part], return_tensors="pt", padding=True, truncation=True, max_length=512
+            )
             with torch.inference_mode():
                 output = self.model.generate(
                     input_ids=batch["input_ids"],
@@ -77,5 +80,7 @@ class Seq2SeqGenerator:
                     max_new_tokens=_MAX_NEW_TOKENS,
                     do_sample=False,
                 )
-            texts += self.tokenizer.batch_decode(output, skip_special_tokens=True)
-        return texts
+            texts |= dict(
+                zip(part, self.tokenizer.batch_decode(output, skip_special_tokens=True), strict=True)
+            )
+        return [texts[i] for i in range(len(prompts))]
