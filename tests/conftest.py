@@ -4,6 +4,8 @@
     raw_gif([RawFrame(...)], ...)             the bytes of a GIF written block by block, hostile ones included
     colour_embedder                           a DualEncoder that sees mean colours and reads colour words
     fake_answerer                             an Answerer that names the colour of the best keyframe
+    tiny_backbone, make_language_model,       random models of a few thousand weights, and tokenizers, for the
+    make_word_tokenizer, make_bpe_tokenizer   torch side
 
 The GIFs are written here byte by byte, not with the library that reads them: frames of equal colour stay
 separate frames, delays are what the test says, and anything a damaged file can hold can be written.
@@ -267,3 +269,80 @@ def private_cache_directory(tmp_path_factory: pytest.TempPathFactory) -> Iterato
         directory = tmp_path_factory.mktemp("gifqa-cache")
         patch.setenv("GIFQA_CACHE_DIR", str(directory))
         yield directory
+
+
+@pytest.fixture
+def tiny_backbone() -> Callable[[int], Any]:
+    """`tiny_backbone(head_channels)`: random layers with the parts and sizes that the vision tower reads."""
+    torch = pytest.importorskip("torch")
+    nn = torch.nn
+
+    class Backbone(nn.Module):
+        def __init__(self, head_channels: int) -> None:
+            super().__init__()
+            self._conv_stem = nn.Conv2d(3, 8, 3, stride=8)  # 260 -> 33
+            self._bn0, self._bn1, self._swish = nn.Identity(), nn.Identity(), nn.ReLU6()
+            blocks = [nn.Conv2d(8, 48, 1), *(nn.Identity() for _ in range(6))]
+            blocks += [nn.Conv2d(48, 120, 1, stride=4), *(nn.Identity() for _ in range(7))]  # 33 -> 9
+            self._blocks = nn.ModuleList(blocks)
+            self._conv_head = nn.Conv2d(120, head_channels, 1)
+
+    def make(head_channels: int) -> Any:
+        torch.manual_seed(5)
+        return Backbone(head_channels)
+
+    return make
+
+
+@pytest.fixture
+def make_language_model() -> Callable[[int], Any]:
+    """`make_language_model(vocabulary_size)`: a random Llama of width 32 with two layers; 2 ends a text."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+
+    def make(vocabulary_size: int) -> Any:
+        torch.manual_seed(3)
+        config = transformers.LlamaConfig(
+            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            num_key_value_heads=2, vocab_size=vocabulary_size, tie_word_embeddings=True, eos_token_id=2,
+            bos_token_id=1, pad_token_id=0, initializer_range=0.3,
+        )  # fmt: skip
+        return transformers.LlamaForCausalLM(config).eval()
+
+    return make
+
+
+@pytest.fixture
+def make_word_tokenizer() -> Callable[[Sequence[str]], Any]:
+    """`make_word_tokenizer(texts)`: a tokenizer that knows every word of the texts; 2 ends a text."""
+    tokenizers = pytest.importorskip("tokenizers")
+
+    def make(texts: Sequence[str]) -> Any:
+        words = sorted({word for text in texts for word in re.findall(r"\w+|[^\w\s]+", text)})
+        vocabulary = {word: index for index, word in enumerate(["<pad>", "<unk>", "<eos>", *words])}
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(vocabulary, unk_token="<unk>"))
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+        return tokenizer
+
+    return make
+
+
+@pytest.fixture
+def make_bpe_tokenizer() -> Callable[[Sequence[str], int], Any]:
+    """`make_bpe_tokenizer(texts, size)`: a byte-level BPE of the texts; its first tokens are special."""
+    tokenizers = pytest.importorskip("tokenizers")
+
+    def make(texts: Sequence[str], size: int) -> Any:
+        tokenizer = tokenizers.Tokenizer(tokenizers.models.BPE())
+        tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+        tokenizer.decoder = tokenizers.decoders.ByteLevel()
+        trainer = tokenizers.trainers.BpeTrainer(
+            vocab_size=size,
+            special_tokens=["<pad>", "<start>", "<end>"],
+            initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+        tokenizer.train_from_iterator(texts, trainer)
+        return tokenizer
+
+    return make

@@ -1,12 +1,18 @@
 """The two projection heads that put frames and sentences into one space (CLIP's idea on frozen towers).
 
-Reference: CLIP (Radford et al., 2021), https://arxiv.org/abs/2103.00020; attention pooling as in Set Transformer
-(Lee et al., 2019), https://arxiv.org/abs/1810.00825.
+References: CLIP (Radford et al., 2021), https://arxiv.org/abs/2103.00020; attention pooling as in Set
+Transformer (Lee et al., 2019), https://arxiv.org/abs/1810.00825. Unlike CLIP, both towers are frozen and were
+never trained together.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+POOL_QUERIES, POOL_SIZE = 4, 160
+"""Of the attention pooling of a grid: how many queries, and the width of what each reads."""
+START_LOG_TEMPERATURE = 2.66
+"""CLIP's: log(1 / 0.07)."""
 
 
 class ResidualHead(nn.Module):
@@ -26,8 +32,9 @@ class ResidualHead(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(..., input_size) -> (..., output_size)."""
-        hidden = self.linear(self.drop(inputs))
-        return hidden + self.block(hidden)
+        hidden: Tensor = self.linear(self.drop(inputs))
+        residual: Tensor = self.block(hidden)
+        return hidden + residual
 
 
 class AttentionPool(nn.Module):
@@ -40,8 +47,9 @@ class AttentionPool(nn.Module):
 
     def forward(self, grid: Tensor) -> Tensor:
         """(N, G, C) -> (N, num_queries * size)."""
-        weights = self.score(grid).softmax(dim=1)
-        return (weights.transpose(1, 2) @ self.value(grid)).flatten(1)
+        weights: Tensor = self.score(grid).softmax(dim=1)
+        values: Tensor = self.value(grid)
+        return (weights.transpose(1, 2) @ values).flatten(1)
 
 
 class DualEncoderHeads(nn.Module):
@@ -59,15 +67,15 @@ class DualEncoderHeads(nn.Module):
         self, grid_channels: int, pooled_size: int, text_size: int, size: int = 384, dropout: float = 0.3
     ) -> None:
         super().__init__()
-        self.pool = AttentionPool(grid_channels, 4, 160)
+        self.pool = AttentionPool(grid_channels, POOL_QUERIES, POOL_SIZE)
         self.grid_norm = nn.LayerNorm(grid_channels)
         self.pooled_norm = nn.LayerNorm(pooled_size)
-        self.frame_head = ResidualHead(4 * 160 + pooled_size, size, dropout)
+        self.frame_head = ResidualHead(POOL_QUERIES * POOL_SIZE + pooled_size, size, dropout)
         self.text_head = ResidualHead(text_size, size, dropout)
-        self.log_temperature = nn.Parameter(torch.tensor(2.66))
+        self.log_temperature = nn.Parameter(torch.tensor(START_LOG_TEMPERATURE))
 
     def encode_frames(self, grid: Tensor, pooled: Tensor) -> Tensor:
-        """grid (N, G, C), pooled (N, P) -> unit vectors (N, D)."""
+        """Grids (N, G, C) and pooled heads (N, P) -> unit vectors (N, D)."""
         parts = [self.pool(self.grid_norm(grid)), self.pooled_norm(pooled)]
         return F.normalize(self.frame_head(torch.cat(parts, dim=-1)), dim=-1)
 

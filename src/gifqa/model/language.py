@@ -40,8 +40,8 @@ def load_language_model(source: str, *, dtype: torch.dtype = torch.float32) -> A
         model = transformers.AutoModelForCausalLM.from_pretrained(folder, gguf_file=gguf_file, dtype=dtype)
     except (OSError, ValueError, KeyError) as error:
         raise CheckpointError(
-            f"{source} holds no language model that can be loaded ({error}); a folder, a Hugging Face id or a "
-            ".gguf file can be. Check the path or the id."
+            f"{source} holds no language model that can be loaded ({error}); a folder, a Hugging Face id or "
+            "a .gguf file can be. Check the path or the id."
         ) from error
     return model.eval()
 
@@ -74,6 +74,11 @@ def save_cut_model(source: str, folder: Path, vocabulary_size: int) -> None:
         raise CheckpointError(
             f"{source} has an output layer of its own; only models with tied embeddings can be cut. "
             "Choose another, such as SmolLM2-135M."
+        )
+    if int(model.config.eos_token_id) >= size:
+        raise CheckpointError(
+            f"{source} ends texts with token {model.config.eos_token_id}, which a vocabulary of {size} does "
+            "not have. Keep more tokens: raise language_model.vocabulary_size."
         )
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tokenizer.json").write_text(json.dumps(specification, ensure_ascii=False), encoding="utf-8")
@@ -151,7 +156,10 @@ def round_for_int4(model: nn.Module) -> None:
 
 
 def int4_values(weight: torch.Tensor) -> torch.Tensor:
-    """A weight (out, in) as ONNX Runtime's asymmetric 4-bit blocks along `in` represent it; rounding twice is rounding once."""
+    """A weight (out, in) as ONNX Runtime's asymmetric 4-bit blocks along `in` represent it.
+
+    Rounding twice is rounding once.
+    """
     blocks = weight.float().reshape(len(weight), -1, INT4_BLOCK)
     low = blocks.amin(-1, keepdim=True).clamp(max=0)
     high = blocks.amax(-1, keepdim=True).clamp(min=0)

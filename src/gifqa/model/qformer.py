@@ -5,15 +5,15 @@
         -> L layers: queries and question words attend to each other, then to the cells
         -> query states (B, K, D)
 
-References: BLIP-2 (Li et al., 2023), https://arxiv.org/abs/2301.12597; the question as an input of the Q-Former is
-InstructBLIP's (Dai et al., 2023), https://arxiv.org/abs/2305.06500. Unlike both, the question words attend to the
-cells too, as in ALBEF's multimodal encoder (Li et al., 2021), https://arxiv.org/abs/2107.07651.
+References: BLIP-2 (Li et al., 2023), https://arxiv.org/abs/2301.12597; the question as an input of the
+Q-Former is InstructBLIP's (Dai et al., 2023), https://arxiv.org/abs/2305.06500. Unlike both, the question
+words attend to the cells too, as in ALBEF's multimodal encoder (Li et al., 2021),
+https://arxiv.org/abs/2107.07651.
 """
 
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
-
 
 HIDDEN_SCORE = -1e4
 """Attention score of a masked place."""
@@ -44,7 +44,8 @@ class QFormerConfig(BaseModel):
 class Attention(nn.Module):
     """Multi-head attention of `hidden` over `context`.
 
-    Written out: on a CPU this is 2.5 times as fast in bfloat16 as `scaled_dot_product_attention` at these sizes.
+    Written out: on a CPU this is 2.5 times as fast in bfloat16 as `scaled_dot_product_attention` at these
+    sizes.
     """
 
     def __init__(self, config: QFormerConfig) -> None:
@@ -56,7 +57,16 @@ class Attention(nn.Module):
         self.output = nn.Linear(size, size)
 
     def forward(self, hidden: Tensor, context: Tensor, mask: Tensor) -> Tensor:
-        """hidden (B, Q, D), context (B, S, D), mask bool (B, S), true where to look -> (B, Q, D)."""
+        """One reading of the context by each state.
+
+        Args:
+            hidden: (B, Q, D).
+            context: (B, S, D).
+            mask: bool (B, S), true where to look.
+
+        Returns:
+            (B, Q, D).
+        """
         batch, length, size = hidden.shape
         head = size // self.num_heads
         query = self.query(hidden).view(batch, length, self.num_heads, head).transpose(1, 2)
@@ -67,11 +77,12 @@ class Attention(nn.Module):
         scores = query @ key.transpose(-1, -2) / head**0.5
         scores = scores.masked_fill(~mask[:, None, None, :], HIDDEN_SCORE)
         read = scores.softmax(dim=-1) @ value
-        return self.output(read.transpose(1, 2).reshape(batch, length, size))
+        output: Tensor = self.output(read.transpose(1, 2).reshape(batch, length, size))
+        return output
 
 
 class QFormerLayer(nn.Module):
-    """Self-attention of queries and question, cross-attention to the cells, feed-forward; norms come first."""
+    """Self-attention of queries and question, cross-attention to the cells, feed-forward; norms first."""
 
     def __init__(self, config: QFormerConfig) -> None:
         super().__init__()
@@ -83,11 +94,12 @@ class QFormerLayer(nn.Module):
         self.drop = nn.Dropout(config.dropout)
 
     def forward(self, hidden: Tensor, hidden_mask: Tensor, cells: Tensor, cell_mask: Tensor) -> Tensor:
-        """hidden (B, K + T, D) and its mask, cells (B, F * G, D) and theirs -> (B, K + T, D)."""
+        """States (B, K + T, D) and their mask, cells (B, F * G, D) and theirs -> (B, K + T, D)."""
         normed = self.self_norm(hidden)
         hidden = hidden + self.drop(self.self_attention(normed, normed, hidden_mask))
         hidden = hidden + self.drop(self.cross_attention(self.cross_norm(hidden), cells, cell_mask))
-        return hidden + self.drop(self.feed_forward(self.feed_norm(hidden)))
+        fed: Tensor = self.drop(self.feed_forward(self.feed_norm(hidden)))
+        return hidden + fed
 
 
 class QFormer(nn.Module):
@@ -129,4 +141,5 @@ class QFormer(nn.Module):
         hidden_mask = torch.cat([seen, question_mask], dim=1)
         for layer in self.layers:
             hidden = layer(hidden, hidden_mask, cells, cell_mask)
-        return self.final_norm(hidden[:, : queries.shape[1]])
+        states: Tensor = self.final_norm(hidden[:, : queries.shape[1]])
+        return states

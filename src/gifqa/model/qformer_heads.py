@@ -1,21 +1,30 @@
-"""What the Q-Former is trained against before it meets the language model, and how its states enter that model.
+"""What the Q-Former is trained against before it meets the language model, and how its states enter that.
 
-    query states (B, K, D) -> visual tokens (B, K, E) in the language model's input space
-                           -> answer logits (B, A) from the first query
-                           -> a caption vector (B, 384) from the mean of all
+query states (B, K, D) -> visual tokens (B, K, E) in the language model's input space
+                       -> answer logits (B, A) from the first query
+                       -> a caption vector (B, 384) from the mean of all
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gifqa.model.dual_encoder import START_LOG_TEMPERATURE
+
 
 class LanguageProjection(nn.Module):
     """Query states as input embeddings of the language model, on the sphere of its word embeddings.
 
-    Tokens of the usual length in directions near words mean something to the language model before it has seen
-    one picture, and their nearest words can be trained for without it.
+    Tokens of the usual length in directions near words mean something to the language model before it has
+    seen one picture, and their nearest words can be trained for without it.
+
+    Args:
+        hidden_size: D.
+        embedding_size: E.
+        embedding_norm: mean length of the language model's word embeddings.
     """
+
+    embedding_norm: Tensor
 
     def __init__(self, hidden_size: int, embedding_size: int, embedding_norm: float) -> None:
         super().__init__()
@@ -34,6 +43,8 @@ class WordHead(nn.Module):
         word_vectors: (W, E) unit vectors: the mean embedding of each word's tokens; frozen.
     """
 
+    word_vectors: Tensor
+
     def __init__(self, word_vectors: Tensor) -> None:
         super().__init__()
         self.register_buffer("word_vectors", word_vectors)
@@ -46,7 +57,8 @@ class WordHead(nn.Module):
 
     def any_token(self, visual_tokens: Tensor) -> Tensor:
         """Logits (B, W) that at least one token means the word."""
-        return self(visual_tokens).amax(dim=1) + self.bias
+        scores: Tensor = self(visual_tokens).amax(dim=1)
+        return scores + self.bias
 
 
 class AnswerHead(nn.Module):
@@ -59,27 +71,34 @@ class AnswerHead(nn.Module):
         answer_sentences: (A, 384) sentence vectors of the known answers; frozen.
     """
 
+    answer_sentences: Tensor
+
     def __init__(self, hidden_size: int, answer_sentences: Tensor) -> None:
         super().__init__()
         self.register_buffer("answer_sentences", answer_sentences)
         size = answer_sentences.shape[1]
-        self.state = nn.Sequential(nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size))
+        self.state = nn.Sequential(
+            nn.Linear(hidden_size, hidden_size), nn.GELU(), nn.Linear(hidden_size, hidden_size)
+        )
         self.sentence_projection = nn.Linear(size, hidden_size)
         self.correction = nn.Parameter(torch.zeros(len(answer_sentences), hidden_size))
         self.bias = nn.Parameter(torch.zeros(len(answer_sentences)))
 
     def answer_vectors(self) -> Tensor:
         """(A, D)."""
-        return self.sentence_projection(self.answer_sentences) + self.correction
+        projected: Tensor = self.sentence_projection(self.answer_sentences)
+        return projected + self.correction
 
     def forward(self, query_states: Tensor) -> Tensor:
         """(B, K, D) -> logits (B, A)."""
-        return self.state(query_states[:, 0]) @ self.answer_vectors().T + self.bias
+        state: Tensor = self.state(query_states[:, 0])
+        return state @ self.answer_vectors().T + self.bias
 
     def score(self, query_states: Tensor, sentences: Tensor) -> Tensor:
         """Scores of given answers: states (B, K, D), sentences (B, O, 384) -> (B, O)."""
-        state = self.state(query_states[:, 0])
-        return (self.sentence_projection(sentences) @ state.unsqueeze(-1)).squeeze(-1)
+        state: Tensor = self.state(query_states[:, 0])
+        projected: Tensor = self.sentence_projection(sentences)
+        return (projected @ state.unsqueeze(-1)).squeeze(-1)
 
 
 class CaptionHead(nn.Module):
@@ -89,7 +108,7 @@ class CaptionHead(nn.Module):
         super().__init__()
         self.picture = nn.Linear(hidden_size, text_size)
         self.sentence = nn.Linear(text_size, text_size)
-        self.log_temperature = nn.Parameter(torch.tensor(2.66))
+        self.log_temperature = nn.Parameter(torch.tensor(START_LOG_TEMPERATURE))
 
     def forward(self, query_states: Tensor, sentences: Tensor) -> Tensor:
         """(B, K, D) and (M, text_size) -> scaled similarities (B, M)."""

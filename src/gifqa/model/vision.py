@@ -9,6 +9,8 @@ Reference: EfficientNet (Tan and Le, 2019), https://arxiv.org/abs/1905.11946; th
 swish by ReLU6 and drop squeeze-and-excitation.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -22,6 +24,8 @@ TAP_BLOCKS = {6: 48, 14: 120}
 COLOUR_SIDE = 3
 """Each cell keeps the mean colour of COLOUR_SIDE x COLOUR_SIDE sub-cells."""
 COLOUR_CHANNELS = 3 * COLOUR_SIDE**2 + 3
+SHALLOW_CHANNELS = sum(TAP_BLOCKS.values()) + COLOUR_CHANNELS
+"""What a cell has besides the reduced head."""
 PIXEL_MEAN = 127.0
 PIXEL_SCALE = 128.0
 
@@ -34,18 +38,21 @@ class VisionTower(nn.Module):
         reduced_channels: how many principal components of the head's 1280 channels a cell keeps.
     """
 
+    tap_mean: Tensor
+    tap_scale: Tensor
+
     def __init__(self, backbone: nn.Module, reduced_channels: int = 512) -> None:
         super().__init__()
         self.backbone = backbone
         self.reduction = nn.Linear(HEAD_CHANNELS, reduced_channels)
-        self.register_buffer("tap_mean", torch.zeros(sum(TAP_BLOCKS.values()) + COLOUR_CHANNELS))
-        self.register_buffer("tap_scale", torch.ones(sum(TAP_BLOCKS.values()) + COLOUR_CHANNELS))
+        self.register_buffer("tap_mean", torch.zeros(SHALLOW_CHANNELS))
+        self.register_buffer("tap_scale", torch.ones(SHALLOW_CHANNELS))
         self.requires_grad_(False)
 
     @property
     def channels(self) -> int:
         """C, the width of a cell."""
-        return self.reduction.out_features + sum(TAP_BLOCKS.values()) + COLOUR_CHANNELS
+        return self.reduction.out_features + SHALLOW_CHANNELS
 
     def head_and_taps(self, pixel_values: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The head's activations and the tapped blocks.
@@ -56,7 +63,7 @@ class VisionTower(nn.Module):
         Returns:
             (N, 1280, 9, 9) and, for each of `TAP_BLOCKS`, (N, channels, 9, 9).
         """
-        net = self.backbone
+        net: Any = self.backbone
         hidden = net._swish(net._bn0(net._conv_stem(pixel_values)))
         taps = []
         for index, block in enumerate(net._blocks):

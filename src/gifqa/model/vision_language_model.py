@@ -2,8 +2,8 @@
 
     [visual tokens x K] Question: ... Answer: [first visual token again] answer <eos>
 
-The first visual token is trained to lie near the answer's words; standing once more right before the answer, it is
-one attention step away from where it is needed.
+The first visual token is trained to lie near the answer's words; standing once more right before the answer,
+it is one attention step away from where it is needed.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gifqa.model.pooled_frames import PooledFrames
 from gifqa.model.qformer import QFormer
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
 from gifqa.prompt import question_prompt
@@ -71,7 +72,11 @@ class VisionLanguageModel(nn.Module):
     """The Q-Former, its projection and answer head, and a causal language model."""
 
     def __init__(
-        self, qformer: QFormer, language_projection: LanguageProjection, answer_head: AnswerHead, language_model: Any
+        self,
+        qformer: QFormer | PooledFrames,
+        language_projection: LanguageProjection,
+        answer_head: AnswerHead,
+        language_model: Any,
     ) -> None:
         super().__init__()
         self.qformer = qformer
@@ -81,7 +86,7 @@ class VisionLanguageModel(nn.Module):
 
     def inputs_embeds(self, visual_tokens: Tensor, batch: LanguageBatch) -> Tensor:
         """(B, S, E): word embeddings with the visual tokens in their places."""
-        embeds = self.language_model.get_input_embeddings()(batch.input_ids).clone()
+        embeds: Tensor = self.language_model.get_input_embeddings()(batch.input_ids).clone()
         visual = visual_tokens.to(embeds.dtype)
         embeds[:, : visual.shape[1]] = visual
         embeds[torch.arange(len(embeds)), batch.hint_position] = visual[:, 0]
@@ -99,13 +104,16 @@ class VisionLanguageModel(nn.Module):
 
     def last_hidden(self, embeds: Tensor, attention_mask: Tensor) -> Tensor:
         """Last hidden states (B, S, E) of the language model, after its final norm."""
-        decoder = self.language_model.get_base_model() if hasattr(self.language_model, "peft_config") else self.language_model
-        return decoder.model(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False).last_hidden_state
+        model = self.language_model
+        decoder = model.get_base_model() if hasattr(model, "peft_config") else model
+        output = decoder.base_model(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False)
+        hidden: Tensor = output.last_hidden_state
+        return hidden
 
     def forward(
         self, grid: Tensor, frame_mask: Tensor, question: Tensor, question_mask: Tensor, batch: LanguageBatch
     ) -> tuple[Tensor, Tensor]:
-        """The language-model loss, a scalar, and the query states (B, K, D); see `QFormer.forward` for the inputs."""
+        """The language-model loss, a scalar, and the query states (B, K, D); inputs as of `QFormer`."""
         states = self.qformer(grid, frame_mask, question, question_mask)
         logits, labels = self.answer_logits(self.language_projection(states), batch)
         return F.cross_entropy(logits.float(), labels), states

@@ -1,1 +1,1 @@
-"""Training: the frozen features, the losses, the three stages of the lite recipe and the export (extra `train`)."""
+"""Training: recipes, frozen features, losses and the stages of the lite recipe (extra `train`)."""

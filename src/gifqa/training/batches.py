@@ -1,11 +1,12 @@
 """From samples to tensors: which views or frames stand for a picture, and which samples share a batch."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
+from gifqa.prompt import DESCRIBE_QUESTION
 from gifqa.training.samples import Annotations, Sample
 from gifqa.training.store import FeatureStore, TextStore
 
@@ -27,20 +28,26 @@ TOO_ALIKE = 0.75
 
 
 class Sampler:
-    """Draws samples by source, captions for contrast, and captions of other pictures that are hard to tell apart."""
+    """Draws samples by source, captions for contrast, and captions of other pictures that nearly fit."""
 
     def __init__(self, annotations: Annotations, texts: TextStore, seed: int) -> None:
         self.chance = random.Random(seed)
         self.texts = texts
         self.groups = annotations.by_source()
+        self.shares = {
+            name: share for name, share in SOURCE_SHARES.items() if name == "match" or name in self.groups
+        }
         self.captions = annotations.captions
         self.names = list(annotations.captions)
         self.labels = annotations.labels
 
     def draw(self, size: int) -> list[Sample]:
-        """`size` samples in the proportions of `SOURCE_SHARES`."""
-        sources = self.chance.choices(list(SOURCE_SHARES), list(SOURCE_SHARES.values()), k=size)
-        return [self.match() if source == "match" else self.chance.choice(self.groups[source]) for source in sources]
+        """`size` samples in the proportions of `SOURCE_SHARES`, those of sources without samples left out."""
+        sources = self.chance.choices(list(self.shares), list(self.shares.values()), k=size)
+        return [
+            self.match() if source == "match" else self.chance.choice(self.groups[source])
+            for source in sources
+        ]
 
     def match(self) -> Sample:
         """A caption as a statement about its own picture (yes) or another one (no)."""
@@ -52,25 +59,36 @@ class Sampler:
 
     def wrong_caption(self, name: str, caption: str) -> str:
         """Of some random captions of other pictures the one most like `caption`, short of a paraphrase."""
-        others = [self.chance.choice(self.captions[other]) for other in self.chance.sample(self.names, HARD_CANDIDATES)]
+        names = self.chance.sample(self.names, min(HARD_CANDIDATES, len(self.names)))
+        others = [self.chance.choice(self.captions[other]) for other in names]
         alike = self.texts.sentence(others) @ self.texts.sentence([caption])[0]
         own = set(self.captions[name])
         ranked = sorted(zip(alike.tolist(), others, strict=True), reverse=True)
         return next((text for score, text in ranked if score < TOO_ALIKE and text not in own), ranked[-1][1])
 
     def draw_captions(self, size: int) -> list[tuple[str, str]]:
-        """`size` different pictures with one caption each."""
-        return [(name, self.chance.choice(self.captions[name])) for name in self.chance.sample(self.names, size)]
+        """`size` different pictures with one caption each; all of them where there are fewer."""
+        names = self.chance.sample(self.names, min(size, len(self.names)))
+        return [(name, self.chance.choice(self.captions[name])) for name in names]
 
 
-def choose_rows(store: FeatureStore, name: str, num_frames: int, chance: random.Random, keep_sides: bool) -> list[int]:
-    """Up to `num_frames` rows of a picture in order: frames of a clip, or views of a photo as a camera move.
+def choose_rows(
+    store: FeatureStore, name: str, num_frames: int, chance: random.Random, keep_sides: bool
+) -> list[int]:
+    """Up to `num_frames` rows of a picture: frames of a clip in order, or views of a photo as a camera move.
 
     One frame of a photo is the whole photo half of the time, else a crop.
+
+    Args:
+        store: has the picture.
+        name: of the picture.
+        num_frames: how many rows are wanted.
+        chance: draws them.
+        keep_sides: leave mirrored views out, for questions about left and right.
     """
     item = store.items[name]
     rows = list(item["rows"])
-    if "clip" in item or name.endswith(".webp"):
+    if store.is_clip(name):
         chosen = sorted(chance.sample(range(len(rows)), min(num_frames, len(rows))))
         return [rows[index] for index in chosen]
     if keep_sides:
@@ -84,10 +102,29 @@ def choose_rows(store: FeatureStore, name: str, num_frames: int, chance: random.
 def fixed_rows(store: FeatureStore, name: str, num_frames: int) -> list[int]:
     """The rows that validation looks at: the whole photo, or frames spread evenly over a clip."""
     rows = store.rows(name)
-    if not name.endswith(".webp"):
+    if not store.is_clip(name):
         return rows[:1]
     count = min(num_frames, len(rows))
     return [rows[int((index + 0.5) * len(rows) / count)] for index in range(count)]
+
+
+def draw_validation(annotations: Annotations, counts: Mapping[str, int], seed: int) -> list[Sample]:
+    """Up to `counts[source]` samples of each source; "captions" are whole captions of pictures."""
+    chance = random.Random(seed)
+    groups = annotations.by_source()
+    groups["captions"] = [
+        caption_sample(name, captions[0]) for name, captions in annotations.captions.items()
+    ]
+    return [
+        sample
+        for source, count in counts.items()
+        for sample in chance.sample(groups[source], min(count, len(groups[source])))
+    ]
+
+
+def caption_sample(name: str, caption: str) -> Sample:
+    """A caption as the answer to the question what happens."""
+    return Sample(name, DESCRIBE_QUESTION, caption.rstrip(" .").lower(), "captions", "summary")
 
 
 def pack_grids(store: FeatureStore, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

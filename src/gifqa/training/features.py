@@ -1,22 +1,29 @@
 """Vision features of every training picture, computed once: the frozen tower never runs in a training loop.
 
-A photo is kept as `PHOTO_VIEWS` views, the whole picture and crops of it, so that one photo can be shown as a still
-or, several views in a row, as a small camera move. A clip is kept as up to `CLIP_FRAMES` frames spread evenly in time.
+A photo is kept as `PHOTO_VIEWS` views, the whole picture and crops of it, so that one photo can be shown as a
+still or, several views in a row, as a small camera move. A clip is kept as up to `CLIP_FRAMES` frames spread
+evenly in time.
 
     grid.npy    float16 (rows, 81, C)      pooled.npy  float16 (rows, 1280)
-    index.json  {"items": {name: {"rows": [...], "flipped": [...], "pts_seconds": [...]}}, "done": rows written}
+    index.json  {"items": {name: {"rows": [...], "flipped": [...], "pts_seconds": [...], "is_clip": ...}},
+                 "done": rows written, "seen": pictures read, "failed": {name: why}}
 """
 
 import json
+import logging
 import random
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageSequence
 
+from gifqa.errors import ConfigError
+from gifqa.extras import require
 from gifqa.model.vision import GRID_SIDE, HEAD_CHANNELS, IMAGE_SIZE
 
 PHOTO_VIEWS = 4
@@ -25,7 +32,12 @@ CROP_SIDE = (0.6, 0.95)
 """Side of a crop as a share of the photo's side, uniform in this range."""
 JITTER = 0.2
 """Brightness and contrast of crops change by at most this share; hue never does: colours are answers."""
+BATCH_SIZE = 16
 SAVE_EVERY = 2000
+UNREADABLE = (OSError, ValueError, SyntaxError, IndexError, EOFError, Image.DecompressionBombError)
+"""What Pillow raises on damaged files."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,10 +50,22 @@ class Picture:
     is_clip: bool
 
 
-def list_pictures(photos: dict[str, Path], clips: dict[str, Path]) -> list[Picture]:
+class Row(NamedTuple):
+    """A decoded picture."""
+
+    picture: Picture
+    pixels: NDArray[np.uint8]
+    """(260, 260, 3)."""
+    mirrored: bool
+    pts_seconds: float
+
+
+def list_pictures(photos: Mapping[str, Path], clips: Mapping[str, Path]) -> list[Picture]:
     """Every row of the cache in its order: the whole photos, the clips, then the photos' crops."""
     whole = [Picture(name, path, 0, False) for name, path in photos.items()]
-    frames = [Picture(name, path, frame, True) for name, path in clips.items() for frame in range(CLIP_FRAMES)]
+    frames = [
+        Picture(name, path, frame, True) for name, path in clips.items() for frame in range(CLIP_FRAMES)
+    ]
     crops = [
         Picture(name, path, view, False) for view in range(1, PHOTO_VIEWS) for name, path in photos.items()
     ]
@@ -70,9 +94,11 @@ def clip_frames(path: Path) -> list[tuple[Image.Image, float]]:
     """Up to `CLIP_FRAMES` frames of a clip, evenly spread, with their times in seconds."""
     with Image.open(path) as clip:
         count = getattr(clip, "n_frames", 1)
-        kept = {int((index + 0.5) * count / min(count, CLIP_FRAMES)) for index in range(min(count, CLIP_FRAMES))}
+        kept_count = min(count, CLIP_FRAMES)
+        kept = {int((index + 0.5) * count / kept_count) for index in range(kept_count)}
         frames, seconds = [], 0.0
         for index, frame in enumerate(ImageSequence.Iterator(clip)):
+            frame.load()  # the frame's own duration is known only then
             if index in kept:
                 frames.append((frame.convert("RGB"), seconds))
             seconds += max(frame.info.get("duration", 100), 20) / 1000
@@ -84,82 +110,115 @@ def square(image: Image.Image) -> NDArray[np.uint8]:
     return np.asarray(image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
 
 
-def read_pictures(pictures: list[Picture]) -> Iterator[tuple[Picture, NDArray[np.uint8], bool, float]]:
-    """Decode rows in order: (picture, pixels, mirrored, seconds); a clip is decoded once for its frames."""
-    opened: tuple[Path | None, list[tuple[Image.Image, float]]] = (None, [])
-    for picture in pictures:
+@dataclass
+class PictureReader:
+    """Decodes pictures in order; a file that cannot be decoded is left out and noted."""
+
+    failed: dict[str, str] = field(default_factory=dict)
+    """Name of a picture -> why it was left out."""
+    _clip: tuple[Path | None, list[tuple[Image.Image, float]]] = (None, [])
+    """The clip at hand, decoded once for all its frames."""
+
+    def read(self, pictures: Sequence[Picture]) -> Iterator[Row]:
+        """The rows of the pictures; none for a frame that a short clip does not have."""
+        for picture in pictures:
+            if picture.name in self.failed:
+                continue
+            try:
+                row = self._row(picture)
+            except UNREADABLE as error:
+                self.failed[picture.name] = f"{type(error).__name__}: {error}"
+                logger.warning("%s is left out: %s", picture.path, self.failed[picture.name])
+                continue
+            if row is not None:
+                yield row
+
+    def _row(self, picture: Picture) -> Row | None:
         if not picture.is_clip:
-            with Image.open(picture.path) as image:
-                view, mirrored = photo_view(image.convert("RGB"), picture.view, picture.name)
-            yield picture, square(view), mirrored, 0.0
-            continue
-        if opened[0] != picture.path:
-            opened = picture.path, clip_frames(picture.path)
-        if picture.view < len(opened[1]):
-            image, seconds = opened[1][picture.view]
-            yield picture, square(image), False, seconds
+            with Image.open(picture.path) as photo:
+                view, mirrored = photo_view(photo.convert("RGB"), picture.view, picture.name)
+            return Row(picture, square(view), mirrored, 0.0)
+        if self._clip[0] != picture.path:
+            self._clip = picture.path, clip_frames(picture.path)
+        frames = self._clip[1]
+        if picture.view >= len(frames):
+            return None
+        image, seconds = frames[picture.view]
+        return Row(picture, square(image), False, seconds)
 
 
 def extract(
-    pictures: list[Picture], tower_path: Path, folder: Path, channels: int, *, threads: int = 2
-) -> None:
+    pictures: Sequence[Picture], tower_path: Path, folder: Path, channels: int, *, threads: int = 2
+) -> dict[str, Any]:
     """Run the exported tower over all pictures and write the cache; goes on where an earlier run stopped.
 
     Args:
         pictures: from `list_pictures`.
-        tower_path: the tower as ONNX, see `gifqa.model.export`.
+        tower_path: the tower as ONNX: pixels uint8 (N, 260, 260, 3) -> grid (N, 81, C), pooled (N, 1280).
         folder: where `grid.npy`, `pooled.npy` and `index.json` go.
         channels: C of the tower's grid.
         threads: threads of ONNX Runtime.
-    """
-    import onnxruntime as ort
-    from rich.progress import track
 
+    Returns:
+        The index, as index.json holds it.
+
+    Raises:
+        ConfigError: if the folder holds the features of other pictures or of another tower.
+    """
+    onnxruntime = require("onnxruntime", "train")
     folder.mkdir(parents=True, exist_ok=True)
-    options = ort.SessionOptions()
+    options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
-    session = ort.InferenceSession(tower_path, options, providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(str(tower_path), options, providers=["CPUExecutionProvider"])
     index_path = folder / "index.json"
-    index = json.loads(index_path.read_text()) if index_path.exists() else {"items": {}, "done": 0, "seen": 0}
-    shapes = {"grid": (len(pictures), GRID_SIDE**2, channels), "pooled": (len(pictures), HEAD_CHANNELS)}
-    arrays = {
-        name: np.lib.format.open_memmap(
-            folder / f"{name}.npy", "r+" if index["seen"] else "w+", np.float16, None if index["seen"] else shape
-        )
-        for name, shape in shapes.items()
-    }
-    todo = pictures[index["seen"] :]
-    for start in track(range(0, len(todo), SAVE_EVERY), description="features", total=None):
-        chunk = todo[start : start + SAVE_EVERY]
-        for batch in batches(read_pictures(chunk), 16):
-            grid, pooled = session.run(None, {"pixels": np.stack([pixels for _, pixels, _, _ in batch])})
-            row = index["done"]
-            arrays["grid"][row : row + len(batch)] = grid
-            arrays["pooled"][row : row + len(batch)] = pooled
-            for offset, (picture, _, mirrored, seconds) in enumerate(batch):
-                item = index["items"].setdefault(picture.name, {"rows": [], "flipped": [], "pts_seconds": []})
-                item["rows"].append(row + offset)
-                item["flipped"].append(mirrored)
-                item["pts_seconds"].append(round(seconds, 3))
-            index["done"] += len(batch)
+    index: dict[str, Any] = {"items": {}, "done": 0, "seen": 0}
+    if index_path.exists():
+        index = json.loads(index_path.read_text(encoding="utf-8"))
+    arrays = _open_arrays(folder, len(pictures), channels, is_new=not index["seen"])
+    reader = PictureReader(index.setdefault("failed", {}))
+    while index["seen"] < len(pictures):
+        chunk = pictures[index["seen"] : index["seen"] + SAVE_EVERY]
+        rows = reader.read(chunk)
+        while batch := list(islice(rows, BATCH_SIZE)):
+            grid, pooled = session.run(None, {"pixels": np.stack([row.pixels for row in batch])})
+            arrays["grid"][index["done"] : index["done"] + len(batch)] = grid
+            arrays["pooled"][index["done"] : index["done"] + len(batch)] = pooled
+            _enter(index, batch)
         index["seen"] += len(chunk)
         for array in arrays.values():
             array.flush()
         partial = index_path.with_suffix(".tmp")
-        partial.write_text(json.dumps(index))
+        partial.write_text(json.dumps(index), encoding="utf-8")
         partial.replace(index_path)
+        logger.info("features: %d of %d pictures", index["seen"], len(pictures))
+    return index
 
 
-Row = tuple[Picture, NDArray[np.uint8], bool, float]
+def _open_arrays(
+    folder: Path, num_rows: int, channels: int, *, is_new: bool
+) -> dict[str, np.memmap[Any, Any]]:
+    shapes = {"grid": (num_rows, GRID_SIDE**2, channels), "pooled": (num_rows, HEAD_CHANNELS)}
+    arrays = {}
+    for name, shape in shapes.items():
+        path = folder / f"{name}.npy"
+        if is_new:
+            arrays[name] = np.lib.format.open_memmap(path, "w+", np.float16, shape)
+            continue
+        arrays[name] = np.lib.format.open_memmap(path, "r+")
+        if arrays[name].shape != shape:
+            raise ConfigError(
+                f"{path} has the shape {arrays[name].shape}, but these pictures and this tower need {shape}. "
+                "Give another folder, or delete this one to compute the features again."
+            )
+    return arrays
 
 
-def batches(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    """Lists of up to `size` rows."""
-    batch: list[Row] = []
-    for row in rows:
-        batch.append(row)
-        if len(batch) == size:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def _enter(index: dict[str, Any], batch: Sequence[Row]) -> None:
+    """Put the rows of a batch into the index."""
+    for offset, row in enumerate(batch):
+        empty: dict[str, Any] = {"rows": [], "flipped": [], "pts_seconds": [], "is_clip": row.picture.is_clip}
+        item = index["items"].setdefault(row.picture.name, empty)
+        item["rows"].append(index["done"] + offset)
+        item["flipped"].append(row.mirrored)
+        item["pts_seconds"].append(round(row.pts_seconds, 3))
+    index["done"] += len(batch)

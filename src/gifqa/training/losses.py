@@ -17,8 +17,13 @@ MASK_RATE_RANGE = (0.3, 0.7)
 def draw_kept(num_tokens: int, batch: int, chance: random.Random) -> Tensor:
     """Which visual tokens the masked pass sees, bool (batch, num_tokens).
 
-    One rate a batch, drawn from a normal distribution and clipped; exactly floor(rate * num_tokens) whole tokens of
-    each row are dropped, at random.
+    One rate a batch, drawn from a normal distribution and clipped; exactly floor(rate * N) whole tokens of
+    each row are dropped, at random. The original's notebook zeroed single numbers, each by its own coin.
+
+    Args:
+        num_tokens: N.
+        batch: rows.
+        chance: draws the rate and the tokens.
     """
     rate = min(max(chance.gauss(MASK_RATE_MEAN, MASK_RATE_SPREAD), MASK_RATE_RANGE[0]), MASK_RATE_RANGE[1])
     kept = torch.ones(batch, num_tokens, dtype=torch.bool)
@@ -31,7 +36,8 @@ def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor) -> Tensor:
     """Distance between the two readings of the visual tokens that the mask kept: 2 - 2 cos, averaged.
 
     The language model reads the visual tokens twice, once with some dropped; this pulls the first reading
-    towards the second, which gets no gradient. This is the form of ST-LLM's code, without its optional decoder.
+    towards the second, which gets no gradient. This is the form of ST-LLM's code, without the linear layer
+    and norm that it puts after the first reading.
 
     Args:
         masked: last hidden states of the masked pass at the visual places, (B, K, D), K tokens kept.
@@ -46,6 +52,8 @@ def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor) -> Tensor:
     """
     counts = kept.sum(1)
     if not bool((counts == masked.shape[1]).all()):
-        raise ValueError(f"every row of kept must have {masked.shape[1]} true entries; they have {counts.tolist()}")
+        raise ValueError(
+            f"every row of kept must have {masked.shape[1]} true entries; they have {counts.tolist()}"
+        )
     target = unmasked.detach()[kept].view_as(masked)
     return (2 - 2 * F.cosine_similarity(masked, target, dim=-1)).mean()

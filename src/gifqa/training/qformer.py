@@ -1,59 +1,51 @@
 """Stage two of the lite recipe: the Q-Former learns to see and to answer before it meets the language model.
 
-One step is two passes. Questions: the answer, as a softmax over known answers; the answer's content words, as the
-nearest words of the first visual token; the right one of four options. Captions: contrast with the captions of the
-batch, and the words of all captions of the picture, each meant by some visual token.
+One step is two passes. Questions: the answer, as a softmax over known answers; the answer's content words, as
+the nearest words of the first visual token; the right one of four options. Captions: contrast with the
+captions of the batch, and the words of all captions of a picture, each meant by some visual token.
 """
 
-import json
-import math
-import time
-from collections import Counter, defaultdict
-from collections.abc import Sequence
+import random
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from gifqa.model.qformer import QFormer, QFormerConfig
 from gifqa.model.qformer_heads import AnswerHead, CaptionHead, LanguageProjection, WordHead
-from gifqa.prompt import DESCRIBE_QUESTION
+from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS
 from gifqa.training.batches import FRAME_CHOICES, Sampler, choose_rows, fixed_rows, pack_grids
-from gifqa.training.samples import Annotations, Sample
+from gifqa.training.loop import Plan, check_finite, run_stage
+from gifqa.training.recipe import QFormerTraining
+from gifqa.training.samples import NUM_OPTIONS, Sample
+from gifqa.training.schedule import RunningMean, cosine_rate
 from gifqa.training.store import FeatureStore, TextStore
+from gifqa.training.targets import Targets
 
-STOP_WORDS = frozenset(
-    "a an the is are was were be been of in on at to and or with by for from into onto over under near next his her"
-    " its their it he she they there this that as while who which some one out up down off".split()
-)
-
-
-class QFormerTraining(BaseModel):
-    """Settings of the stage."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: int = 2000
-    questions_per_step: int = 256
-    captions_per_step: int = 64
-    learning_rate: float = 5e-4
-    weight_decay: float = 0.05
-    warmup_steps: int = 100
-    average_decay: float = 0.998
-    """Of the running mean of the weights, which is what is validated and kept."""
-    label_smoothing: float = 0.02
-    num_frames: int = 4
-    validate_every: int = 250
-    seed: int = 0
-    blind: bool = False
-    """Train without pictures: the floor that seeing has to beat."""
+LOSS_WEIGHTS = {"answer": 1.0, "word": 0.3, "choice": 0.3, "contrast": 0.3, "words": 0.5}
+SOURCE_WEIGHTS = {"vqa2-yn": 0.5}
+"""Weight of a source's answers in the loss where it is not 1: these are noisy."""
+WORDS_SCALE = 10
+"""The words' loss is a sum over thousands of words; divided by this it is of the size of the others."""
+LOWEST_RATE = 0.02
+LOG_EVERY = 25
+CLIP_NORM = 1.0
+VALIDATION_BATCH = 128
 
 
 class PretrainingQFormer(nn.Module):
-    """The Q-Former with its projection and the heads of this stage."""
+    """The Q-Former with its projection and the heads of this stage.
+
+    Args:
+        config: shape of the Q-Former.
+        answers: (A, 384) sentence vectors of the known answers.
+        words: (W, E) unit vectors of the known words in the language model's input space.
+        embedding_norm: length of that model's word embeddings.
+    """
 
     def __init__(self, config: QFormerConfig, answers: Tensor, words: Tensor, embedding_norm: float) -> None:
         super().__init__()
@@ -64,114 +56,70 @@ class PretrainingQFormer(nn.Module):
         self.caption_head = CaptionHead(config.hidden_size, config.text_size)
 
 
-def content_words(text: str) -> list[str]:
-    """The words of a text that carry its meaning, lower case."""
-    return [word for word in text.lower().replace(".", " ").replace(",", " ").split() if word not in STOP_WORDS]
-
-
-def common_answers(samples: Sequence[Sample], minimum: int, most: int) -> list[str]:
-    """Answers given at least `minimum` times, the commonest first."""
-    counts = Counter(sample.answer for sample in samples if sample.source != "match")
-    counts.update({"yes": 1, "no": 1})
-    return [answer for answer, count in counts.most_common(most) if count >= minimum]
-
-
-def common_words(annotations: Annotations, answers: Sequence[str], minimum: int) -> list[str]:
-    """Content words of the captions that occur at least `minimum` times, and those of the answers."""
-    counts = Counter(word for texts in annotations.captions.values() for text in texts for word in content_words(text))
-    known = {word for word, count in counts.items() if count >= minimum and word.isalpha()}
-    return sorted(known | {word for answer in answers for word in content_words(answer) if word.isalpha()})
-
-
-class Targets:
-    """Indices of answers and words, and the tensors that the losses compare with."""
-
-    def __init__(self, answers: Sequence[str], words: Sequence[str], annotations: Annotations) -> None:
-        self.answer_index = {answer: index for index, answer in enumerate(answers)}
-        self.word_index = {word: index for index, word in enumerate(words)}
-        classes = {label for labels in annotations.labels.values() for label in labels}
-        self.class_words = [self.word_index[label] for label in sorted(classes) if label in self.word_index]
-        self.annotations = annotations
-
-    def answers(self, samples: Sequence[Sample]) -> Tensor:
-        """Index of each sample's answer, -100 where it is not a known one; (B,)."""
-        return torch.tensor([self.answer_index.get(sample.answer, -100) for sample in samples])
-
-    def answer_words(self, samples: Sequence[Sample]) -> Tensor:
-        """(B, W): the answer's content words share 1; a row of zeros where none is known."""
-        target = torch.zeros(len(samples), len(self.word_index))
-        for row, sample in enumerate(samples):
-            known = [self.word_index[word] for word in content_words(sample.answer) if word in self.word_index]
-            for column in known:
-                target[row, column] = 1 / len(known)
-        return target
-
-    def picture_words(self, names: Sequence[str]) -> Tensor:
-        """(B, W): 1 for every content word of any caption of the picture."""
-        target = torch.zeros(len(names), len(self.word_index))
-        for row, name in enumerate(names):
-            for caption in self.annotations.captions[name]:
-                for word in content_words(caption):
-                    if word in self.word_index:
-                        target[row, self.word_index[word]] = 1
-            for label in self.annotations.labels.get(name, ()):
-                if label in self.word_index:
-                    target[row, self.word_index[label]] = 1
-        return target
-
-
 class QFormerStage:
     """One run of the stage: model, data, optimiser; resumable from its folder."""
 
     def __init__(
-        self, model: PretrainingQFormer, store: FeatureStore, texts: TextStore, targets: Targets, settings: QFormerTraining
+        self,
+        model: PretrainingQFormer,
+        store: FeatureStore,
+        texts: TextStore,
+        targets: Targets,
+        settings: QFormerTraining,
     ) -> None:
-        self.model, self.store, self.texts, self.targets, self.settings = model, store, texts, targets, settings
+        self.model, self.store, self.texts = model, store, texts
+        self.targets, self.settings = targets, settings
         self.sampler = Sampler(targets.annotations, texts, settings.seed)
-        self.average = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.mean = RunningMean(model.state_dict(), settings.average_decay, delay=20)
         decayed = [value for value in model.parameters() if value.requires_grad and value.ndim > 1]
         plain = [value for value in model.parameters() if value.requires_grad and value.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": settings.weight_decay},
+            {"params": plain, "weight_decay": 0.0},
+        ]
         self.optimizer = torch.optim.AdamW(groups, settings.learning_rate, betas=(0.9, 0.98))
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._rate)
+        rate = cosine_rate(settings.warmup_steps, settings.steps, LOWEST_RATE)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
         self.step = 0
 
-    def _rate(self, step: int) -> float:
-        """Warm-up, then half a cosine down to a fiftieth."""
-        if step < self.settings.warmup_steps:
-            return (step + 1) / self.settings.warmup_steps
-        done = (step - self.settings.warmup_steps) / max(1, self.settings.steps - self.settings.warmup_steps)
-        return 0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * min(done, 1.0)))
+    @property
+    def chance(self) -> random.Random:
+        """Draws the batches."""
+        return self.sampler.chance
 
-    def grids(self, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        """Grids of a training batch; zeros for a blind run."""
+    def grids(
+        self, names: Sequence[str], num_frames: int, keep_sides: Sequence[bool]
+    ) -> tuple[Tensor, Tensor]:
+        """Noisy grids of a training batch, zeros for a blind run, and their mask; see `pack_grids`."""
+        chosen = zip(names, keep_sides, strict=True)
+        rows = [choose_rows(self.store, name, num_frames, self.chance, sides) for name, sides in chosen]
         grid, mask = pack_grids(self.store, rows)
-        return (torch.zeros_like(grid) if self.settings.blind else grid), mask
+        if self.settings.blind:
+            return torch.zeros_like(grid), mask
+        return grid + self.settings.grid_noise * torch.randn_like(grid), mask
 
     def question_loss(self, samples: Sequence[Sample], num_frames: int) -> dict[str, Tensor]:
         """Losses of the question pass."""
-        chance = self.sampler.chance
-        rows = [choose_rows(self.store, s.picture, num_frames, chance, s.has_sides) for s in samples]
-        grid, frame_mask = self.grids(rows)
+        sides = [sample.has_sides for sample in samples]
+        grid, frame_mask = self.grids([sample.picture for sample in samples], num_frames, sides)
         question, question_mask = self.texts.states([sample.question for sample in samples])
         model = self.model
         choices = [index for index, sample in enumerate(samples) if sample.options]
+        scores = None
         with torch.autocast("cpu", torch.bfloat16):
             states = model.qformer(grid, frame_mask, question, question_mask)
             logits = model.answer_head(states).float()
             words = model.word_head(model.language_projection(states[:, :1])).float()[:, 0]
-            scores = None
             if choices:
                 options = [option for index in choices for option in samples[index].options]
-                sentences = self.texts.sentence(options).view(len(choices), 4, -1)
+                sentences = self.texts.sentence(options).view(len(choices), NUM_OPTIONS, -1)
                 scores = model.answer_head.score(states[choices], sentences).float()
-        weight = torch.tensor([0.5 if sample.source == "vqa2-yn" else 1.0 for sample in samples])
-        answer = F.cross_entropy(
-            logits, self.targets.answers(samples), reduction="none", label_smoothing=self.settings.label_smoothing
-        )
+        weight = torch.tensor([SOURCE_WEIGHTS.get(sample.source, 1.0) for sample in samples])
+        wanted = self.targets.answers(samples)
+        smoothing = self.settings.label_smoothing
+        answer = F.cross_entropy(logits, wanted, reduction="none", label_smoothing=smoothing)
         losses = {"answer": (answer * weight).mean()}
-        wanted = self.targets.answer_words(samples)
-        losses["word"] = -(wanted * words.log_softmax(-1)).sum(-1).mean()
+        losses["word"] = -(self.targets.answer_words(samples) * words.log_softmax(-1)).sum(-1).mean()
         if scores is not None:
             losses["choice"] = F.cross_entropy(scores, torch.zeros(len(choices), dtype=torch.long))
         return losses
@@ -180,8 +128,7 @@ class QFormerStage:
         """Losses of the caption pass."""
         pairs = self.sampler.draw_captions(self.settings.captions_per_step)
         names = [name for name, _ in pairs]
-        rows = [choose_rows(self.store, name, num_frames, self.sampler.chance, False) for name in names]
-        grid, frame_mask = self.grids(rows)
+        grid, frame_mask = self.grids(names, num_frames, [False] * len(names))
         question, question_mask = self.texts.states([DESCRIBE_QUESTION] * len(names))
         model = self.model
         with torch.autocast("cpu", torch.bfloat16):
@@ -191,84 +138,77 @@ class QFormerStage:
         own = torch.arange(len(names))
         contrast = (F.cross_entropy(alike, own) + F.cross_entropy(alike.T, own)) / 2
         wanted = self.targets.picture_words(names)
-        meant = F.binary_cross_entropy_with_logits(words, wanted, reduction="none").sum(-1).mean() / 10
+        meant = (
+            F.binary_cross_entropy_with_logits(words, wanted, reduction="none").sum(-1).mean() / WORDS_SCALE
+        )
         return {"contrast": contrast, "words": meant}
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the losses."""
         self.model.train()
-        num_frames = self.sampler.chance.choice(FRAME_CHOICES)
+        num_frames = self.chance.choice(FRAME_CHOICES)
         size = self.settings.questions_per_step if num_frames == 1 else self.settings.questions_per_step // 3
-        losses = self.question_loss(self.sampler.draw(size), num_frames)
+        samples = self.sampler.draw(size)
+        losses = self.question_loss(samples, num_frames)
         if not self.settings.blind:
             losses |= self.caption_loss(num_frames)
-        weights = {"answer": 1.0, "word": 0.3, "choice": 0.3, "contrast": 0.3, "words": 0.5}
-        total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
+        total = torch.stack([LOSS_WEIGHTS[name] * value for name, value in losses.items()]).sum()
+        check_finite(total, self.step, [sample.picture for sample in samples])
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
+        torch.autograd.backward(total)
+        nn.utils.clip_grad_norm_(self.model.parameters(), CLIP_NORM)
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
-        decay = min(self.settings.average_decay, self.step / (self.step + 20))
-        with torch.no_grad():
-            for name, value in self.model.state_dict().items():
-                self.average[name].lerp_(value, 1 - decay)
+        self.mean.update(self.model.state_dict(), self.step)
         return {name: value.item() for name, value in losses.items()}
 
-    def save(self, path: Path, weights: dict[str, Tensor]) -> None:
-        """Write weights atomically."""
-        partial = path.with_suffix(".tmp")
-        save_file({name: value.contiguous() for name, value in weights.items()}, partial)
-        partial.replace(path)
+    def weights(self) -> dict[str, Tensor]:
+        """The running mean of all weights."""
+        return self.mean.values
 
-    def run(self, folder: Path, validation: Sequence[Sample]) -> None:
-        """Train to the last step; writes metrics.jsonl, last.pt and the best running mean as best.safetensors."""
-        folder.mkdir(parents=True, exist_ok=True)
-        state_path = folder / "last.pt"
-        best = -1.0
-        if state_path.exists():
-            state = torch.load(state_path, weights_only=True)
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            self.average, self.step, best = state["average"], state["step"], state["best"]
-        started, first = time.monotonic(), self.step
-        recent: dict[str, list[float]] = defaultdict(list)
-        while self.step < self.settings.steps:
-            for name, value in self.train_step().items():
-                recent[name].append(value)
-            if self.step % 25 == 0:
-                mean = {name: round(sum(values) / len(values), 3) for name, values in recent.items()}
-                recent.clear()
-                pace = (time.monotonic() - started) / (self.step - first)
-                self._log(folder, {"step": self.step, "seconds_per_step": round(pace, 2), **mean})
-            if self.step % self.settings.validate_every == 0 or self.step == self.settings.steps:
-                figures = self.validate(validation)
-                self._log(folder, {"step": self.step, **figures})
-                if figures["mean"] > best:
-                    best = figures["mean"]
-                    self.save(folder / "best.safetensors", self.average)
-                state = {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict(), "best": best,
-                         "schedule": self.schedule.state_dict(), "average": self.average, "step": self.step}
-                partial = state_path.with_suffix(".tmp")
-                torch.save(state, partial)
-                partial.replace(state_path)
+    def state(self) -> dict[str, Any]:
+        """See `gifqa.training.loop.Stage`."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": self.mean.values,
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """See `gifqa.training.loop.Stage`."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.mean.values = state["average"]
+
+    def run(self, folder: Path, validation: Sequence[Sample]) -> dict[str, float]:
+        """Train to the last step; see `run_stage`. Returns the best figures."""
+        plan = Plan(
+            self.settings.steps, LOG_EVERY, self.settings.validate_every, "mean", higher_is_better=True
+        )
+        return run_stage(self, folder, plan, lambda: self.validate(validation))
 
     def validate(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """Accuracy of the running mean's answers by source and type, and the four-way choice."""
+        """Accuracy of the running mean's answers by source and type, and the four-way choice.
+
+        A yes/no question is right if the right one of yes and no has the higher score. "mean" is over the
+        groups and the choice.
+        """
         kept = {name: value.clone() for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(self.average)
+        self.model.load_state_dict(self.mean.values)
         predictions = predict(self.model, self.store, self.texts, samples, self.settings)
         self.model.load_state_dict(kept)
-        names = list(self.targets.answer_index)
+        index = self.targets.answer_index
+        names = list(index)
         right: dict[str, list[float]] = defaultdict(list)
         for sample, (logits, scores) in zip(samples, predictions, strict=True):
             guess = names[int(logits.argmax())]
-            if sample.answer in {"yes", "no"}:
-                guess = max(("yes", "no"), key=lambda word: float(logits[self.targets.answer_index[word]]))
-            group = f"{sample.source}/{'yes-no' if sample.answer_type == 'yes/no' else 'open'}"
-            right[group].append(guess == sample.answer)
+            if sample.answer in STATEMENT_ANSWERS:
+                either = {word: float(logits[index[word]]) for word in STATEMENT_ANSWERS}
+                guess = max(either, key=either.__getitem__)
+            right[sample.group].append(guess == sample.answer)
             if sample.source == "caption-open":
                 right[sample.answer_type].append(guess == sample.answer)
             if scores is not None:
@@ -277,21 +217,22 @@ class QFormerStage:
         groups = [value for name, value in figures.items() if "/" in name or name == "choice"]
         return figures | {"mean": round(sum(groups) / len(groups), 4)}
 
-    def _log(self, folder: Path, line: dict[str, float]) -> None:
-        with (folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
-
 
 @torch.no_grad()
 def predict(
-    model: PretrainingQFormer, store: FeatureStore, texts: TextStore, samples: Sequence[Sample], settings: QFormerTraining
+    model: PretrainingQFormer,
+    store: FeatureStore,
+    texts: TextStore,
+    samples: Sequence[Sample],
+    settings: QFormerTraining,
 ) -> list[tuple[Tensor, Tensor | None]]:
     """Answer logits (A,) and, where there are options, their scores (4,), for each sample."""
     model.eval()
     found: list[tuple[Tensor, Tensor | None]] = []
-    for start in range(0, len(samples), 128):
-        batch = samples[start : start + 128]
-        grid, frame_mask = pack_grids(store, [fixed_rows(store, sample.picture, settings.num_frames) for sample in batch])
+    for start in range(0, len(samples), VALIDATION_BATCH):
+        batch = samples[start : start + VALIDATION_BATCH]
+        rows = [fixed_rows(store, sample.picture, settings.num_frames) for sample in batch]
+        grid, frame_mask = pack_grids(store, rows)
         if settings.blind:
             grid = torch.zeros_like(grid)
         question, question_mask = texts.states([sample.question for sample in batch])
@@ -305,8 +246,3 @@ def predict(
                     scores = model.answer_head.score(states[row : row + 1], sentences)[0].float()
                 found.append((logits[row], scores))
     return found
-
-
-def load_best(model: nn.Module, folder: Path) -> None:
-    """Load `best.safetensors`, every key accounted for."""
-    model.load_state_dict(load_file(folder / "best.safetensors"), strict=True)

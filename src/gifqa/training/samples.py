@@ -1,20 +1,28 @@
 """Training samples: one question with its answer about one picture, from captions, people and object boxes.
 
-The annotation files are those of the data's README: `captions.jsonl` (photos), `clips.jsonl` (clips) and the pairs
-that `gifqa synthesize` made of their captions.
+    photos   JSONL: image, split, captions; where known qa, qa_source, qa_wrong, objects, labels, statements
+    clips    JSONL: clip, split, description, captions?
+    pairs    what `gifqa synthesize` made of the captions of both
+
+A picture is a photo or a clip; its name is that of its file, relative to its folder.
 """
 
-import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from gifqa.data.records import read_records
+from gifqa.data.tables import read_rows
+from gifqa.errors import RecordError
 from gifqa.prompt import normalise_answer
 
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six")
 SIDE_WORDS = frozenset({"left", "right"})
+PLURALS = {"person": "people", "mouse": "mice", "knife": "knives"}
+NUM_OPTIONS = 4
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,7 @@ class Sample:
     picture: str
     question: str
     answer: str
+    """As `normalise_answer` gives it."""
     source: str
     """caption-open, caption-yes/no, objects, visual7w, vqa2, vqa2-yn, statements."""
     answer_type: str
@@ -34,6 +43,11 @@ class Sample:
     def has_sides(self) -> bool:
         """Whether mirroring the picture would make the answer wrong."""
         return bool(SIDE_WORDS & set(f"{self.question} {self.answer}".lower().replace("?", " ").split()))
+
+    @property
+    def group(self) -> str:
+        """Source and kind of answer, as validation reports them."""
+        return f"{self.source}/{'yes-no' if self.answer_type == 'yes/no' else 'open'}"
 
 
 @dataclass
@@ -52,68 +66,100 @@ class Annotations:
             groups[sample.source].append(sample)
         return groups
 
+    def only(self, pictures: Collection[str]) -> "Annotations":
+        """What is known of these pictures."""
+        return Annotations(
+            [sample for sample in self.samples if sample.picture in pictures],
+            {name: captions for name, captions in self.captions.items() if name in pictures},
+            {name: labels for name, labels in self.labels.items() if name in pictures},
+        )
 
-def read_annotations(photos: Path, clips: Path, pairs: Path, split: str) -> Annotations:
-    """Captions, labels and samples of the split "train", "val" or "test"."""
+
+def read_annotations(photos: Path, clips: Path, pairs: Path | Sequence[Path], split: str) -> Annotations:
+    """Captions, labels and samples of the split "train", "val" or "test".
+
+    Raises:
+        RecordError: at the first line of a file that cannot be used, named by file and line.
+    """
     found = Annotations()
     chance = random.Random(split)
-    records = [record for record in _lines(photos) if record["split"] == split]
-    classes = Counter(label for record in records for label in set(record.get("labels") or []))
+    records = [record for record in read_lines(photos, ("image", "split")) if record["split"] == split]
+    classes = Counter(label for record in records for label in set(record.get("labels") or ()))
     for record in records:
         name = record["image"]
-        if record["captions"]:
+        if record.get("captions"):
             found.captions[name] = tuple(record["captions"])
         if record.get("objects"):
             found.labels[name] = tuple(sorted({entry[0] for entry in record["objects"]}))
             found.samples += object_samples(name, record["objects"], classes, chance)
         found.samples += human_samples(record)
-    for record in _lines(clips):
+    for record in read_lines(clips, ("clip", "split", "description")):
         if record["split"] == split:
             found.captions[record["clip"]] = (*(record.get("captions") or ()), record["description"])
-    for record in _lines(pairs):
-        if record["split"] == split:
-            kind = "caption-yes/no" if record["answer_type"] == "yes/no" else "caption-open"
-            answer = normalise_answer(record["answer"])
-            if answer:
-                found.samples.append(Sample(record["gif"], record["question"], answer, kind, record["answer_type"]))
+    for path in [pairs] if isinstance(pairs, Path) else pairs:
+        found.samples += pair_samples(path, split)
     return found
 
 
-def human_samples(record: dict[str, object]) -> Iterable[Sample]:
+def read_lines(path: Path, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The objects of a JSONL file that have all the needed fields.
+
+    Raises:
+        RecordError: on the first line that is no such object.
+    """
+    for row in read_rows(path, "jsonl"):
+        if isinstance(row, RecordError):
+            raise row
+        missing = [name for name in needed if row.values.get(name) is None]
+        if missing:
+            raise RecordError(
+                f'{row.source}: no field "{missing[0]}"; it has {", ".join(row.values) or "nothing"}. '
+                f"A line needs {', '.join(needed)}."
+            )
+        yield row.values
+
+
+def pair_samples(path: Path, split: str) -> Iterator[Sample]:
+    """The pairs of a split that `gifqa synthesize` made."""
+    for record in read_records(path):
+        answer = normalise_answer(record.answer)
+        if record.split == split and answer:
+            source = "caption-yes/no" if record.answer_type == "yes/no" else "caption-open"
+            yield Sample(record.gif, record.question, answer, source, record.answer_type)
+
+
+def human_samples(record: dict[str, Any]) -> Iterator[Sample]:
     """The questions that people asked about a photo, and the spatial statements about it."""
-    name = str(record["image"])
+    name = record["image"]
     wrong = record.get("qa_wrong") or []
-    for index, ((question, raw), source) in enumerate(zip(record["qa"], record.get("qa_source") or [], strict=False)):  # type: ignore[call-overload]
+    asked = zip(record.get("qa") or (), record.get("qa_source") or (), strict=False)
+    for index, ((question, raw), source) in enumerate(asked):
         answer = normalise_answer(raw)
         if not answer:
             continue
-        others = wrong[index] if source == "visual7w" and index < len(wrong) and wrong[index] else ()  # type: ignore[index, arg-type]
-        options = (answer, *(normalise_answer(other) for other in others)) if len(others) == 3 else ()
+        others = (wrong[index] or ()) if source == "visual7w" and index < len(wrong) else ()
+        options = (answer, *map(normalise_answer, others)) if len(others) == NUM_OPTIONS - 1 else ()
         kind = "yes/no" if answer in {"yes", "no"} else "human"
         yield Sample(name, question, answer, source, kind, options)
-    for sentence, is_true in record.get("statements") or []:  # type: ignore[union-attr, attr-defined]
+    for sentence, is_true in record.get("statements") or ():
         yield Sample(name, sentence, "yes" if is_true else "no", "statements", "yes/no")
 
 
 def object_samples(
-    name: str, objects: Sequence[Sequence[object]], classes: Counter[str], chance: random.Random
-) -> Iterable[Sample]:
+    name: str, objects: Sequence[Sequence[Any]], classes: Counter[str], chance: random.Random
+) -> Iterator[Sample]:
     """Presence and number of COCO classes; absent classes are drawn as often as they occur elsewhere."""
     counts = Counter(str(entry[0]) for entry in objects)
     names = list(classes)
     for label, count in counts.items():
-        article = "an" if label[0] in "aeiou" else "a"
-        yield Sample(name, f"Is there {article} {label}?", "yes", "objects", "yes/no")
-        absent = chance.choices(names, [classes[other] for other in names])[0]
+        yield Sample(name, f"Is there {_with_article(label)}?", "yes", "objects", "yes/no")
+        absent = chance.choices(names, [classes[other] for other in names])[0] if names else label
         if absent not in counts:
-            article = "an" if absent[0] in "aeiou" else "a"
-            yield Sample(name, f"Is there {article} {absent}?", "no", "objects", "yes/no")
+            yield Sample(name, f"Is there {_with_article(absent)}?", "no", "objects", "yes/no")
         if 1 < count < len(NUMBER_WORDS):
-            plural = {"person": "people", "mouse": "mice", "knife": "knives"}.get(label, f"{label}s")
+            plural = PLURALS.get(label, f"{label}s")
             yield Sample(name, f"How many {plural} are there?", NUMBER_WORDS[count], "objects", "number")
 
 
-def _lines(path: Path) -> Iterable[dict[str, object]]:
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            yield json.loads(line)
+def _with_article(label: str) -> str:
+    return f"an {label}" if label[0] in "aeiou" else f"a {label}"

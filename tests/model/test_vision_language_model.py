@@ -1,0 +1,119 @@
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+
+from gifqa.model.qformer import QFormer, QFormerConfig  # noqa: E402
+from gifqa.model.qformer_heads import AnswerHead, LanguageProjection  # noqa: E402
+from gifqa.model.vision_language_model import (  # noqa: E402
+    IGNORE_INDEX,
+    VisionLanguageModel,
+    build_language_batch,
+)
+from gifqa.prompt import DESCRIBE_QUESTION, question_prompt  # noqa: E402
+
+QUESTIONS = ["What colour is it?", "Is it red or blue, and what is it?"]
+ANSWERS = ["red", "a blue screen"]
+K, EOS = 3, 2
+CONFIG = QFormerConfig(
+    grid_channels=6, grid_size=4, text_size=12, hidden_size=32, num_hidden_layers=1, num_attention_heads=2,
+    num_query_tokens=K, max_frames=2, dropout=0.0,
+)  # fmt: skip
+
+
+@pytest.fixture
+def tokenizer(make_word_tokenizer):
+    return make_word_tokenizer([question_prompt(text) for text in (*QUESTIONS, DESCRIBE_QUESTION)] + ANSWERS)
+
+
+@pytest.fixture
+def model(tokenizer, make_language_model):
+    torch.manual_seed(0)
+    language_model = make_language_model(tokenizer.get_vocab_size())
+    head = AnswerHead(32, torch.randn(4, 12))
+    return VisionLanguageModel(QFormer(CONFIG), LanguageProjection(32, 32, 0.5), head, language_model).eval()
+
+
+@pytest.fixture
+def batch(tokenizer):
+    return build_language_batch(tokenizer, QUESTIONS, ANSWERS, K, EOS)
+
+
+def test_labels_are_the_answer_and_its_end_and_nothing_of_prompt_and_pictures(batch, tokenizer):
+    for row, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
+        prompt = tokenizer.encode(question_prompt(question)).ids
+        target = [*tokenizer.encode(answer).ids, EOS]
+        before = K + len(prompt) + 1
+        labels = batch.labels[row].tolist()
+
+        assert labels[:before] == [IGNORE_INDEX] * before
+        assert labels[before : before + len(target)] == target
+        assert set(labels[before + len(target) :]) <= {IGNORE_INDEX}
+        assert batch.input_ids[row, K : before - 1].tolist() == prompt
+        assert batch.input_ids[row, before : before + len(target)].tolist() == target
+        assert batch.attention_mask[row].sum() == before + len(target)
+
+
+def test_the_hint_stands_right_before_the_answer(batch):
+    for row, position in enumerate(batch.hint_position.tolist()):
+        assert batch.labels[row, position] == IGNORE_INDEX
+        assert batch.labels[row, position + 1] != IGNORE_INDEX
+
+
+def test_without_an_answer_the_sequence_ends_at_the_hint(tokenizer):
+    batch = build_language_batch(tokenizer, QUESTIONS[:1], [""], K, EOS)
+
+    assert batch.hint_position.item() == batch.input_ids.shape[1] - 1
+    assert set(batch.labels[0].tolist()) == {IGNORE_INDEX}
+
+
+def test_visual_tokens_stand_in_their_places_and_the_first_one_twice(model, batch):
+    visual = torch.randn(2, K, 32)
+    embeds = model.inputs_embeds(visual, batch)
+
+    torch.testing.assert_close(embeds[:, :K], visual)
+    for row, position in enumerate(batch.hint_position.tolist()):
+        torch.testing.assert_close(embeds[row, position], visual[row, 0])
+        words = model.language_model.get_input_embeddings()(batch.input_ids[row])
+        torch.testing.assert_close(embeds[row, K:position], words[K:position])
+        torch.testing.assert_close(embeds[row, position + 1 :], words[position + 1 :])
+
+
+def test_logits_at_the_answer_are_those_of_the_whole_model(model, batch):
+    visual = torch.randn(2, K, 32)
+    with torch.no_grad():
+        logits, labels = model.answer_logits(visual, batch)
+        embeds = model.inputs_embeds(visual, batch)
+        everywhere = model.language_model(inputs_embeds=embeds, attention_mask=batch.attention_mask).logits
+    at = batch.labels[:, 1:] != IGNORE_INDEX
+
+    torch.testing.assert_close(logits, everywhere[:, :-1][at], atol=1e-5, rtol=1e-5)
+    assert torch.equal(labels, batch.labels[:, 1:][at])
+
+
+def test_batched_is_single(model, batch, tokenizer):
+    visual = torch.randn(2, K, 32)
+    with torch.no_grad():
+        together, _ = model.answer_logits(visual, batch)
+        alone = [
+            model.answer_logits(
+                visual[row : row + 1],
+                build_language_batch(tokenizer, [QUESTIONS[row]], [ANSWERS[row]], K, EOS),
+            )[0]
+            for row in range(2)
+        ]
+
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
+def test_forward_gives_the_loss_that_trains_every_part(model, batch):
+    model.train()
+    grid, frames = torch.randn(2, 2, 4, 6), torch.ones(2, 2, dtype=torch.bool)
+    question, words = torch.randn(2, 5, 12), torch.ones(2, 5, dtype=torch.bool)
+    loss, states = model(grid, frames, question, words, batch)
+    loss.backward()
+
+    assert states.shape == (2, K, 32)
+    assert loss.item() > 0
+    for part in (model.qformer.query_tokens, model.language_projection.linear.weight):
+        assert part.grad.abs().sum() > 0

@@ -1,0 +1,89 @@
+import random
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
+from gifqa.training.batches import (  # noqa: E402
+    Sampler,
+    choose_rows,
+    draw_validation,
+    fixed_rows,
+    pack_grids,
+)
+
+PHOTO, CLIP = "world/red-0.jpg", "world/red-1.webp"
+
+
+def test_frames_of_a_clip_are_in_order_and_never_twice(store):
+    for seed in range(10):
+        rows = choose_rows(store, CLIP, 2, random.Random(seed), False)
+
+        assert rows == sorted(set(rows))
+        assert set(rows) < set(store.rows(CLIP))
+    assert choose_rows(store, CLIP, 8, random.Random(0), False) == store.rows(CLIP)
+
+
+def test_views_of_a_photo_may_come_in_any_order(store):
+    shown = {tuple(choose_rows(store, PHOTO, 4, random.Random(seed), False)) for seed in range(20)}
+
+    assert shown == {(0, 1), (1, 0)}
+
+
+def test_questions_about_sides_see_no_mirrored_view(store):
+    assert store.items[PHOTO]["flipped"] == [False, True]
+    for seed in range(20):
+        assert choose_rows(store, PHOTO, 4, random.Random(seed), True) == [store.rows(PHOTO)[0]]
+        assert choose_rows(store, PHOTO, 1, random.Random(seed), True) == [store.rows(PHOTO)[0]]
+
+
+def test_validation_looks_at_whole_photos_and_evenly_at_clips(store):
+    assert fixed_rows(store, PHOTO, 4) == [store.rows(PHOTO)[0]]
+    first, second, third = store.rows(CLIP)
+    assert fixed_rows(store, CLIP, 1) == [second]
+    assert fixed_rows(store, CLIP, 2) == [first, third]
+    assert fixed_rows(store, CLIP, 9) == [first, second, third]
+
+
+def test_short_rows_are_padded_and_masked(store):
+    grid, mask = pack_grids(store, [[0], [1, 2, 3]])
+
+    assert grid.shape == (2, 3, 4, 6)
+    assert mask.tolist() == [[True, False, False], [True, True, True]]
+    assert torch.equal(grid[1], store.grid([1, 2, 3]).float())
+
+
+def test_samples_are_drawn_from_the_sources_there_are(annotations, texts):
+    sources = {sample.source for sample in Sampler(annotations, texts, 0).draw(200)}
+
+    assert sources == {"caption-open", "caption-yes/no", "visual7w", "match"}
+
+
+def test_a_caption_is_matched_with_its_picture_or_with_another_whose_caption_it_is_not(annotations, texts):
+    sampler = Sampler(annotations, texts, 0)
+    for sample in (sampler.match() for _ in range(50)):
+        assert (sample.question in annotations.captions[sample.picture]) == (sample.answer == "yes")
+
+
+def test_equal_seeds_draw_equal_batches(annotations, texts):
+    first, second, other = (Sampler(annotations, texts, seed) for seed in (5, 5, 6))
+
+    assert first.draw(30) == second.draw(30)
+    assert first.draw_captions(4) == second.draw_captions(4)
+    assert first.draw(30) != other.draw(30)
+
+
+def test_captions_of_different_pictures_are_drawn_and_no_more_than_there_are(annotations, texts):
+    names = [name for name, _ in Sampler(annotations, texts, 0).draw_captions(500)]
+
+    assert sorted(names) == sorted(annotations.captions)
+
+
+def test_validation_is_drawn_once_and_by_source(annotations):
+    counts = {"caption-open": 3, "captions": 2, "visual7w": 99, "vqa2": 5}
+    drawn = draw_validation(annotations, counts, 0)
+
+    assert drawn == draw_validation(annotations, counts, 0)
+    assert [sample.source for sample in drawn] == ["caption-open"] * 3 + ["captions"] * 2 + ["visual7w"] * 12
+    assert {sample.question for sample in drawn if sample.source == "captions"} == {DESCRIBE_QUESTION}

@@ -1,0 +1,204 @@
+"""The whole recipe on a world of coloured pictures; the towers, which need packages of weights, are given."""
+
+import json
+import logging
+
+import pytest
+
+torch = pytest.importorskip("torch")
+for needed in ("onnx", "transformers", "peft", "matplotlib"):
+    pytest.importorskip(needed)
+
+from PIL import Image  # noqa: E402
+
+from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
+from gifqa.model.vision_language_model import build_language_batch  # noqa: E402
+from gifqa.training.lite import main, run_recipe  # noqa: E402
+from gifqa.training.lite_stages import STAGES, Inputs, LiteRun, load_trained  # noqa: E402
+from gifqa.training.loop import read_metrics  # noqa: E402
+from gifqa.training.recipe import load_recipe  # noqa: E402
+from gifqa.training.run_folder import mark_done  # noqa: E402
+from gifqa.training.samples import read_annotations  # noqa: E402
+from gifqa.training.store import TextStore  # noqa: E402
+from gifqa.training.towers import texts_of  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255), "white": (255, 255, 255)}
+RECIPE = """
+name = "tiny"
+[vision]
+reduced_channels = 1
+[dual_encoder]
+batch_size = 4
+epochs = 1
+[language_model]
+vocabulary_size = 280
+[vocabulary]
+min_answer_count = 1
+min_word_count = 1
+[qformer]
+grid_channels = 199
+text_size = 12
+hidden_size = 32
+num_hidden_layers = 1
+num_attention_heads = 2
+num_query_tokens = 3
+max_frames = 4
+[pretraining]
+steps = 2
+warmup_steps = 1
+questions_per_step = 6
+captions_per_step = 3
+[language]
+steps = 2
+warmup_steps = 1
+batch_size = 4
+lora_rank = 2
+[validation]
+qformer = { "caption-open" = 2, "caption-yes/no" = 2 }
+language = { "captions" = 2, "caption-open" = 2 }
+"""
+
+
+def write_lines(path, lines):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+@pytest.fixture
+def inputs(tmp_path, make_language_model, make_bpe_tokenizer):
+    """Photos, clips and pairs of four colours, and a language model to begin with."""
+    photos, clips, pairs = [], [], []
+    for split in ("train", "val", "test"):
+        for colour, value in COLOURS.items():
+            photo, clip = f"{split}/{colour}.png", f"{split}-{colour}.webp"
+            photos.append({"image": photo, "split": split, "captions": [f"A {colour} screen."], "qa": []})
+            clips.append({"clip": clip, "split": split, "description": f"the screen is {colour}"})
+            path = tmp_path / "data/photos/images" / photo
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (20, 20), value).save(path)
+            (tmp_path / "data/clips").mkdir(exist_ok=True)
+            Image.new("RGB", (20, 20), value).save(tmp_path / "data/clips" / clip)
+            for gif in (photo, clip):
+                common = {"gif": gif, "split": split}
+                pairs.append(
+                    common | {"question": "What colour is it?", "answer": colour, "answer_type": "colour"}
+                )
+                pairs.append(common | {"question": "Is it red?", "answer": "yes" if colour == "red" else "no",
+                                       "answer_type": "yes/no"})  # fmt: skip
+    write_lines(tmp_path / "data/photos/captions.jsonl", photos)
+    write_lines(tmp_path / "data/clips/clips.jsonl", clips)
+    write_lines(tmp_path / "pairs.jsonl", pairs)
+    start = tmp_path / "start"
+    make_language_model(300).save_pretrained(start)
+    tokenizer = make_bpe_tokenizer([line["question"] + " " + line["answer"] for line in pairs] * 3, 300)
+    tokenizer.save(str(start / "tokenizer.json"))
+    (start / "tokenizer_config.json").write_text('{"tokenizer_class": "PreTrainedTokenizerFast"}')
+    return Inputs(tmp_path / "data", (tmp_path / "pairs.jsonl",), str(start))
+
+
+@pytest.fixture
+def recipe_path(tmp_path):
+    path = tmp_path / "tiny.toml"
+    path.write_text(RECIPE)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path, inputs, write_tower, word_tower, make_word_tokenizer):
+    """A run's folder in which the towers' stages are done."""
+    folder = tmp_path / "run"
+    write_tower(folder / "vision" / "tower.onnx", 199)
+    mark_done(folder, "vision", {"channels": 199})
+    splits = [
+        read_annotations(inputs.photos, inputs.clips, inputs.pairs, name) for name in ("train", "val", "test")
+    ]
+    texts = sorted(texts_of(splits))
+    TextStore.build(word_tower, make_word_tokenizer(texts), texts, folder / "texts" / "texts.pt")
+    mark_done(folder, "texts", {"texts": len(texts)})
+    return folder
+
+
+def test_a_recipe_runs_from_data_to_weights_and_is_left_alone_when_done(inputs, recipe_path, folder, caplog):
+    recipe = load_recipe(recipe_path)
+    caplog.set_level(logging.INFO, logger="gifqa")
+    figures = run_recipe(recipe, inputs, folder, threads=1)
+
+    assert set(figures) == set(STAGES)
+    assert figures["features"]["pictures"] == 2 * 3 * len(COLOURS)
+    assert figures["features"]["failed"] == {}
+    for stage in ("dual-encoder", "qformer", "language"):
+        assert (folder / stage / "best.safetensors").exists()
+        assert read_metrics(folder / stage)
+    with Image.open(folder / "overview.png") as overview:
+        assert overview.format == "PNG"
+    assert json.loads((folder / "recipe.json").read_text())["pretraining"]["steps"] == 2
+
+    times = {path: path.stat().st_mtime_ns for path in folder.glob("*/*") if path.is_file()}
+    caplog.clear()
+    assert run_recipe(recipe, inputs, folder, threads=1) == figures
+    assert caplog.text.count("done before") == len(STAGES)
+    assert {path: path.stat().st_mtime_ns for path in times} == times
+
+    run = LiteRun(recipe, inputs, folder, threads=1)
+    model = load_trained(run)
+    assert model.language_model.config.vocab_size == 280
+    batch = build_language_batch(run.tokenizer, ["What colour is it?"], ["red"], 3, 2)
+    question, question_mask = run.texts.states(["What colour is it?"])
+    with torch.no_grad():
+        loss, _ = model(
+            torch.rand(1, 1, 81, 199), torch.ones(1, 1, dtype=torch.bool), question, question_mask, batch
+        )
+    assert loss.isfinite()
+
+
+def test_one_stage_at_a_time_from_the_command_line(inputs, recipe_path, folder):
+    arguments = [
+        str(recipe_path),
+        "--data",
+        str(inputs.data),
+        "--pairs",
+        str(inputs.pairs[0]),
+        "-o",
+        str(folder),
+    ]
+    arguments += ["--language-model", inputs.language_model, "--threads", "1"]
+
+    assert main([*arguments, "--stage", "features"]) == 0
+    assert (folder / "features/done.json").exists()
+    assert not (folder / "dual-encoder").exists()
+    assert not (folder / "overview.png").exists()  # nothing to draw yet
+
+
+def test_errors_are_one_line_and_exit_code_1(inputs, recipe_path, tmp_path, caplog):
+    arguments = [str(recipe_path), "--data", str(tmp_path / "nowhere"), "--pairs", str(inputs.pairs[0])]
+
+    assert main([*arguments, "-o", str(tmp_path / "run")]) == 1
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "nowhere/photos/captions.jsonl cannot be read: No such file" in record.getMessage()
+
+
+def test_another_recipe_and_other_data_are_refused(inputs, recipe_path, folder, tmp_path):
+    recipe = load_recipe(recipe_path)
+    run_recipe(recipe, inputs, folder, stages=["vision"], threads=1)
+
+    with pytest.raises(
+        ConfigError, match=r"another recipe: pretraining.steps is 2 there and 3 here\. Use the same"
+    ):
+        run_recipe(load_recipe(recipe_path, ["pretraining.steps=3"]), inputs, folder, threads=1)
+    with (tmp_path / "pairs.jsonl").open("a") as pairs:
+        pairs.write("\n")
+    with pytest.raises(ConfigError, match=r"another recipe: inputs.pairs 1 is '\w+' there and '\w+' here"):
+        run_recipe(recipe, inputs, folder, threads=1)
+
+
+def test_an_unknown_stage_is_refused(inputs, recipe_path, folder):
+    with pytest.raises(
+        ConfigError, match=r"--stage is 'vison'; there are vision, features, texts, .* for all"
+    ):
+        run_recipe(load_recipe(recipe_path), inputs, folder, stages=["vison"], threads=1)
+
+
+def test_a_stage_without_what_it_needs_names_the_stage_before(inputs, recipe_path, folder):
+    with pytest.raises(CheckpointError, match=r"holds no vision features .* Run the stage `features` first"):
+        run_recipe(load_recipe(recipe_path), inputs, folder, stages=["dual-encoder"], threads=1)

@@ -1,0 +1,113 @@
+import re
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+
+from gifqa.errors import ConfigError
+from gifqa.training.recipe import Recipe, load_recipe
+
+LITE = Path(__file__).parents[2] / "recipes" / "lite.toml"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(text):
+        path = tmp_path / "own.toml"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def test_the_lite_recipe_loads():
+    recipe = load_recipe(LITE)
+
+    assert recipe.name == "lite"
+    assert recipe.dual_encoder.validation_prefix == "flickr8k/"
+
+
+def test_an_empty_recipe_has_the_defaults(write):
+    assert load_recipe(write("")) == Recipe()
+
+
+def test_overrides_stand_over_the_file(write):
+    recipe = load_recipe(
+        write("[pretraining]\nsteps = 500\nseed = 3"),
+        ["pretraining.steps=700", "language.vision=pooled", 'name="own"', "pretraining.blind = true"],
+    )
+
+    assert (recipe.pretraining.steps, recipe.pretraining.seed) == (700, 3)
+    assert (recipe.language.vision, recipe.name, recipe.pretraining.blind) == ("pooled", "own", True)
+
+
+def test_a_recipe_is_frozen():
+    with pytest.raises(ValueError, match="frozen"):
+        Recipe().name = "other"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "[pretraining]\nstep = 5",
+            "own.toml: unknown key pretraining.step; did you mean steps? Correct the name",
+        ),
+        ("[qformr]\nhidden_size = 8", "unknown key qformr; did you mean qformer?"),
+        ("[qformer]\nheads = 8", "unknown key qformer.heads; known are grid_channels, grid_size, "),
+        ("[text]\nzzz = 1", "unknown key text.zzz; known are tower. Correct the name, or leave it out."),
+        (
+            "[pretraining]\nsteps = 0",
+            "pretraining.steps is 0: Input should be greater than or equal to 1. Correct",
+        ),
+        (
+            '[language]\nvision = "grids"',
+            "language.vision is 'grids': Input should be 'grid', 'pooled' or 'none'",
+        ),
+        ("[vision]\nreduced_channels = 100", "qformer.grid_channels is 710, but a cell has 298 channels"),
+        (
+            "[qformer]\nhidden_size = 100",
+            "qformer.hidden_size is 100, which 6 heads do not divide. Correct it",
+        ),
+        (
+            "[language]\nnum_frames = 9",
+            "language.num_frames is 9, but qformer.max_frames only 8. Lower the one",
+        ),
+        (
+            "[language]\nsteps = 30",
+            "language.warmup_steps is 40, but language.steps only 30; warm-up must end before",
+        ),
+        (
+            '[language]\nvision = "none"',
+            'language.vision is "none", but pretraining.blind is false: the Q-Former',
+        ),
+        ("steps 5", "own.toml is no TOML file (Expected '='"),
+    ],
+)
+def test_a_bad_recipe_says_what_is_wrong_with_it(write, text, message):
+    with pytest.raises(ConfigError, match=re.escape(message)):
+        load_recipe(write(text))
+
+
+def test_a_missing_recipe_is_named(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"none.toml cannot be read: No such file or directory. Check the path"
+    ):
+        load_recipe(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("override", ["pretraining.steps", "=5", "pretraining.=5"])
+def test_an_override_without_key_or_value_is_refused(write, override):
+    with pytest.raises(ConfigError, match=r"sets nothing; a setting is written section.key=value"):
+        load_recipe(write(""), [override])
+
+
+def test_an_override_of_an_unknown_key_is_refused(write):
+    with pytest.raises(ConfigError, match=r"unknown key pretraining.stepz; did you mean steps\?"):
+        load_recipe(write(""), ["pretraining.stepz=5"])
+
+
+def test_an_override_below_a_plain_value_is_refused(write):
+    with pytest.raises(ConfigError, match=r"'name.first=x': name is 'lite' and has no keys. Set name itself"):
+        load_recipe(write('name = "lite"'), ["name.first=x"])
