@@ -9,12 +9,20 @@ import pytest
 from gifqa.evaluation.calibration import (
     area_under_risk_coverage,
     brier_score,
+    calibration_columns,
+    error_of_columns,
     expected_calibration_error,
     reliability_bins,
     risk_coverage,
 )
 from gifqa.evaluation.metrics import confidence_scores
-from gifqa.evaluation.statistics import bootstrap_mean, bootstrap_statistic, mcnemar, paired_bootstrap
+from gifqa.evaluation.statistics import (
+    bootstrap_mean,
+    bootstrap_statistic,
+    bootstrap_totals,
+    mcnemar,
+    paired_bootstrap,
+)
 
 
 def test_bootstrap_interval_is_near_the_normal_one():
@@ -49,6 +57,20 @@ def test_bootstrap_of_a_statistic_agrees_with_the_bootstrap_of_the_mean():
     assert general.value == pytest.approx(direct.value)
     assert general.low == pytest.approx(direct.low, abs=0.003)
     assert general.high == pytest.approx(direct.high, abs=0.003)
+
+
+def test_bootstrap_of_totals_agrees_with_the_bootstrap_of_the_statistic():
+    """The calibration error by sums and by rows; GIFs of different numbers of questions."""
+    rng = np.random.default_rng(6)
+    sure, right = rng.random(300), rng.integers(0, 2, 300).astype(float)
+    groups = rng.integers(0, 60, 300).tolist()
+    columns = calibration_columns(sure, right)
+    by_sums = bootstrap_totals(columns, error_of_columns, groups, num_resamples=2000)[0]
+    by_rows = bootstrap_statistic(
+        lambda rows: expected_calibration_error(sure[rows], right[rows]), groups, num_resamples=2000
+    )
+    assert by_sums.value == pytest.approx(by_rows.value, abs=1e-12)
+    assert (by_sums.low, by_sums.high) == pytest.approx((by_rows.low, by_rows.high), abs=0.004)
 
 
 def test_paired_bootstrap_sees_a_constant_gain_and_no_gain():

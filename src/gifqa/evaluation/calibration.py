@@ -59,6 +59,32 @@ def expected_calibration_error(confidences: Values, correct: Values, num_bins: i
     return sum(bin_.count * abs(bin_.mean_confidence - bin_.accuracy) for bin_ in bins) / total
 
 
+def calibration_columns(confidences: Values, correct: Values, num_bins: int = 10) -> NDArray[np.float64]:
+    """What each answer adds to the calibration error's sums: its share of surplus confidence by bin, and 1.
+
+    Args:
+        confidences: 0..1, (M,).
+        correct: 0..1, (M,).
+        num_bins: bins between 0 and 1, as in `reliability_bins`.
+
+    Returns:
+        Confidence minus correctness in the column of its bin, and the count in the last, (M, bins + 1).
+    """
+    sure, right = _checked(confidences, correct)
+    edges = np.linspace(0.0, 1.0, num_bins + 1)
+    places = np.minimum(np.searchsorted(edges, sure, side="right") - 1, num_bins - 1)
+    columns = np.zeros((len(sure), num_bins + 1))
+    columns[np.arange(len(sure)), places] = sure - right
+    columns[:, -1] = 1.0
+    return columns
+
+
+def error_of_columns(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The calibration error from sums of `calibration_columns`, (R, bins + 1) to (R, 1)."""
+    error: NDArray[np.float64] = np.abs(sums[:, :-1]).sum(1, keepdims=True) / sums[:, -1:]
+    return error
+
+
 def brier_score(confidences: Values, correct: Values) -> float:
     """Mean squared distance between confidence and correctness, 0..1 (Brier, 1950)."""
     sure, right = _checked(confidences, correct)

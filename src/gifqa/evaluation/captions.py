@@ -24,7 +24,7 @@ _SMALL, _TINY = 1e-9, 1e-15
 
 @dataclass(frozen=True)
 class BleuStatistics:
-    """What BLEU needs of each segment; sums of rows give the score of any subset, as a bootstrap wants."""
+    """What BLEU needs of each segment: sums over any of them give their score, as a bootstrap wants."""
 
     matches: NDArray[np.int64]
     """Clipped n-gram matches, (M, 4)."""
@@ -35,13 +35,24 @@ class BleuStatistics:
     reference_lengths: NDArray[np.int64]
     """Words of the reference closest in length, the shorter one if two are, (M,)."""
 
-    def score(self, rows: NDArray[np.int64] | slice = slice(None)) -> NDArray[np.float64]:
-        """Corpus BLEU-1 to BLEU-4 over the rows: 0..1, (4,)."""
-        precisions = (self.matches[rows].sum(0) + _TINY) / (self.totals[rows].sum(0) + _SMALL)
-        means = np.exp(np.cumsum(np.log(precisions)) / np.arange(1, _LONGEST + 1))
-        ratio = (self.lengths[rows].sum() + _TINY) / (self.reference_lengths[rows].sum() + _SMALL)
-        penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
-        return np.asarray(means * penalty)
+    @property
+    def columns(self) -> NDArray[np.float64]:
+        """All of them side by side, (M, 10), as `bleu_of_columns` wants their sums."""
+        lengths = np.stack([self.lengths, self.reference_lengths], axis=1)
+        return np.concatenate([self.matches, self.totals, lengths], axis=1).astype(np.float64)
+
+    def score(self) -> NDArray[np.float64]:
+        """Corpus BLEU-1 to BLEU-4: 0..1, (4,)."""
+        return np.asarray(bleu_of_columns(self.columns.sum(0)[None])[0])
+
+
+def bleu_of_columns(sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Corpus BLEU-1 to BLEU-4 from sums of `BleuStatistics.columns`, (R, 10) to (R, 4)."""
+    matches, totals, lengths = np.split(sums, [_LONGEST, 2 * _LONGEST], axis=1)
+    precisions = (matches + _TINY) / (totals + _SMALL)
+    means = np.exp(np.cumsum(np.log(precisions), axis=1) / np.arange(1, _LONGEST + 1))
+    ratios = (lengths[:, :1] + _TINY) / (lengths[:, 1:] + _SMALL)
+    return np.asarray(means * np.exp(np.minimum(0.0, 1 - 1 / ratios)))
 
 
 def count_ngrams(tokens: Tokens, longest: int = _LONGEST) -> NGramCounts:

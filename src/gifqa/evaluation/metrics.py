@@ -6,14 +6,22 @@ intervals are made in `statistics`.
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.evaluation.answers import count_matches, exact_match, require_pairs, squared_errors, token_f1
-from gifqa.evaluation.calibration import area_under_risk_coverage, brier_score, expected_calibration_error
-from gifqa.evaluation.captions import bleu_statistics, cider, rouge_l
-from gifqa.evaluation.statistics import NUM_RESAMPLES, Interval, Values, bootstrap_mean, bootstrap_statistic
+from gifqa.evaluation.calibration import area_under_risk_coverage, calibration_columns, error_of_columns
+from gifqa.evaluation.captions import bleu_of_columns, bleu_statistics, cider, rouge_l
+from gifqa.evaluation.statistics import (
+    NUM_RESAMPLES,
+    Interval,
+    Values,
+    bootstrap_mean,
+    bootstrap_statistic,
+    bootstrap_totals,
+)
 from gifqa.evaluation.text import caption_tokens
 from gifqa.evaluation.wordnet import WordNet, Wups, meteor
 
@@ -104,17 +112,14 @@ def caption_scores(
     require_pairs(predictions, references)
     given = [caption_tokens(text) for text in predictions]
     wanted = [[caption_tokens(text) for text in texts] for texts in references]
-    statistics = bleu_statistics(given, wanted)
-    groups = range(len(given)) if resampling.groups is None else resampling.groups
-    scores = {
-        f"bleu_{size}": bootstrap_statistic(
-            lambda rows, size=size: float(statistics.score(rows)[size - 1]),  # type: ignore[misc]
-            groups,
-            seed=resampling.seed,
-            num_resamples=resampling.num_resamples,
-        )
-        for size in range(1, 5)
-    }
+    intervals = bootstrap_totals(
+        bleu_statistics(given, wanted).columns,
+        bleu_of_columns,
+        resampling.groups,
+        seed=resampling.seed,
+        num_resamples=resampling.num_resamples,
+    )
+    scores = {f"bleu_{size}": interval for size, interval in enumerate(intervals, start=1)}
     values: dict[str, Values] = {
         "rouge_l": rouge_l(given, wanted),
         "cider_d": cider(given, wanted),
@@ -146,16 +151,14 @@ def confidence_scores(
         `ece`, `brier` and `aurc`, all 0..1, lower is better.
     """
     sure, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
+    settings: dict[str, Any] = {"seed": resampling.seed, "num_resamples": resampling.num_resamples}
     groups = range(len(sure)) if resampling.groups is None else resampling.groups
-    statistics = {"ece": expected_calibration_error, "brier": brier_score, "aurc": area_under_risk_coverage}
     return {
-        name: bootstrap_statistic(
-            lambda rows, statistic=statistic: statistic(sure[rows], right[rows]),  # type: ignore[misc]
-            groups,
-            seed=resampling.seed,
-            num_resamples=resampling.num_resamples,
-        )
-        for name, statistic in statistics.items()
+        "ece": bootstrap_totals(calibration_columns(sure, right), error_of_columns, groups, **settings)[0],
+        "brier": bootstrap_mean(np.square(sure - right), groups, **settings),
+        "aurc": bootstrap_statistic(
+            lambda rows: area_under_risk_coverage(sure[rows], right[rows]), groups, **settings
+        ),
     }
 
 

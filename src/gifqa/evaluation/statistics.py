@@ -88,11 +88,49 @@ def bootstrap_statistic(
     """
     require_pairs(groups, groups)
     members = _members(groups)
+    rows, sizes = np.concatenate(members), np.array([len(found) for found in members])
+    starts = np.cumsum(sizes) - sizes
     rng = np.random.default_rng(seed)
-    drawn = (rng.integers(0, len(members), len(members)) for _ in range(num_resamples))
-    values = [statistic(np.concatenate([members[group] for group in picks])) for picks in drawn]
+    values = []
+    for _ in range(num_resamples):
+        picks = rng.integers(0, len(members), len(members))
+        lengths = sizes[picks]
+        shifts = np.repeat(starts[picks] - (np.cumsum(lengths) - lengths), lengths)
+        values.append(statistic(rows[shifts + np.arange(len(shifts))]))
     low, high = np.percentile(values, [2.5, 97.5])
     return Interval(float(statistic(np.arange(len(groups)))), float(low), float(high))
+
+
+def bootstrap_totals(
+    columns: NDArray[np.float64],
+    statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
+    groups: Sequence[Hashable] | None = None,
+    *,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> list[Interval]:
+    """Statistics of column sums (corpus BLEU, calibration error) with their 95 % percentile intervals.
+
+    Args:
+        columns: what each row adds to the sums, (M, B).
+        statistic: sums (R, B) to S values each, (R, S).
+        groups: the GIF of each row; None takes each row for itself.
+        seed: of the resampling.
+        num_resamples: bootstrap samples.
+
+    Returns:
+        One interval for each of the S values.
+    """
+    members = _members(range(len(columns)) if groups is None else groups)
+    require_pairs(columns, columns if groups is None else groups)
+    sums = np.stack([columns[rows].sum(0) for rows in members])
+    rng = np.random.default_rng(seed)
+    drawn = [sums[rng.integers(0, len(sums), len(sums))].sum(0) for _ in range(num_resamples)]
+    whole, values = statistic(columns.sum(0)[None])[0], statistic(np.stack(drawn))
+    lows, highs = np.percentile(values, [2.5, 97.5], axis=0)
+    return [
+        Interval(float(v), float(low), float(high)) for v, low, high in zip(whole, lows, highs, strict=True)
+    ]
 
 
 def paired_bootstrap(
