@@ -51,26 +51,24 @@ class LiteRuntime:
         """Grids float16 (N, G, C) and unit embeddings (N, D) of RGB frames (N, H, W, 3)."""
         from PIL import Image
 
-        vision = self._once("vision.onnx", self._open_session)
         size = (self.bundle.config.image_size,) * 2
         grids, embeddings = [], []
         for start in range(0, len(pixels), FRAMES_AT_ONCE):
             images = [Image.fromarray(frame) for frame in pixels[start : start + FRAMES_AT_ONCE]]
             squares = np.stack([np.asarray(image.resize(size, Image.Resampling.BICUBIC)) for image in images])
-            grid, embedding = vision.run(None, {"pixels": squares})
+            grid, embedding = self._run("vision.onnx", {"pixels": squares})
             grids.append(grid.astype(np.float16))
             embeddings.append(embedding)
         return np.concatenate(grids), np.concatenate(embeddings)
 
     def read_texts(self, texts: Sequence[str]) -> tuple[Floats, NDArray[np.bool_], Floats, Floats]:
         """Token states (B, T, 384), their mask (B, T), sentence vectors (B, 384), embeddings (B, D)."""
-        text = self._once("text.onnx", self._open_session)
         encodings = self._once("text_tokenizer.json", self._open_text_tokenizer).encode_batch(list(texts))
         feeds = {
             "input_ids": np.array([encoding.ids for encoding in encodings], np.int64),
             "attention_mask": np.array([encoding.attention_mask for encoding in encodings], np.int64),
         }
-        states, sentence, embedding = text.run(None, feeds)
+        states, sentence, embedding = self._run("text.onnx", feeds)
         return states, feeds["attention_mask"].astype(bool), sentence, embedding
 
     def read_frames(self, grid: NDArray[np.float16], question: str) -> tuple[Floats, Floats, Floats]:
@@ -78,7 +76,6 @@ class LiteRuntime:
 
         Of more frames than the reader knows places for, as many as it does are read, spread evenly.
         """
-        reader = self._once("reader.onnx", self._open_session)
         states, mask, _, _ = self.read_texts([question])
         frames = grid[spread(len(grid), self.bundle.config.max_frames)].astype(np.float32)
         feeds = {
@@ -87,8 +84,21 @@ class LiteRuntime:
             "question": states,
             "question_mask": mask,
         }
-        tokens, logits, state = reader.run(None, feeds)
+        tokens, logits, state = self._run("reader.onnx", feeds)
         return tokens[0], logits[0], state[0]
+
+    def _run(self, name: str, feeds: dict[str, NDArray[Any]]) -> Sequence[Any]:
+        """The outputs of a graph; what it was traced without needing, it is not given."""
+        session = self._once(name, self._open_session)
+        wanted = [node.name for node in session.get_inputs()]
+        unknown = [node for node in wanted if node not in feeds]
+        if unknown:
+            raise CheckpointError(
+                f"{name} of the bundle {self.bundle.folder} wants {', '.join(unknown)}; it is given "
+                f"{', '.join(feeds)}. Export the bundle again."
+            )
+        outputs: Sequence[Any] = session.run(None, {node: feeds[node] for node in wanted})
+        return outputs
 
     def _once(self, name: str, open_file: Callable[[str], Any]) -> Any:
         """What `open_file` makes of a file; threads that come meanwhile wait for it."""
