@@ -4,7 +4,7 @@ import pytest
 
 from gifqa.errors import ConfigError
 from gifqa.evaluation.metrics import answer_scores, caption_scores
-from gifqa.evaluation.wordnet import WordNet, Wups, load_wordnet, meteor
+from gifqa.evaluation.wordnet import WordNet, Wups, has_wordnet, load_wordnet, meteor
 
 pytest.importorskip("nltk")
 
@@ -96,6 +96,16 @@ def test_meteor_matches_synonyms_only_with_a_wordnet(wordnet):
 
     without = caption_scores(["a dog in a park"], [references], wordnet=WordNet(_NoSynonyms(), False))
     assert without["meteor_no_synonyms"].value < 0.9
+
+
+def test_wordnet_is_seen_without_importing_nltk(tmp_path, monkeypatch):
+    monkeypatch.setattr("gifqa.evaluation.wordnet._SHARED_ROOTS", (str(tmp_path / "shared"),))
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "prefix"))
+    monkeypatch.setenv("NLTK_DATA", f"{tmp_path / 'one'}:{tmp_path / 'two'}")
+    assert not has_wordnet()
+    (tmp_path / "two" / "corpora").mkdir(parents=True)
+    (tmp_path / "two" / "corpora" / "wordnet.zip").write_bytes(b"")
+    assert has_wordnet()
 
 
 def test_a_folder_without_a_wordnet_is_an_error(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
 
@@ -38,7 +39,7 @@ from gifqa.evaluation.predictions import Prediction, read_predictions, write_pre
 from gifqa.evaluation.questions import Question
 from gifqa.evaluation.scoring import ScoreCard, score_predictions
 from gifqa.evaluation.views import View
-from gifqa.evaluation.wordnet import load_wordnet
+from gifqa.evaluation.wordnet import WordNet, has_wordnet, load_wordnet
 
 RESULTS = "results.json"
 MISSING = "missing.txt"
@@ -197,11 +198,10 @@ def _count_empty(answered: Sequence[Prediction]) -> int:
     return sum(not p.text.strip() for p in answered if p.question.task != "retrieval")
 
 
-def _wordnet(benchmark: Benchmark) -> Any:
-    """WordNet for the tasks that use it; None where NLTK is not installed."""
-    from importlib.util import find_spec
-
-    return load_wordnet() if benchmark.task in ("open", "caption") and find_spec("nltk") else None
+def _wordnet(benchmark: Benchmark) -> WordNet | None:
+    """WordNet for the tasks that use it: for METEOR also its stand-in; None where NLTK is not installed."""
+    wanted = benchmark.task == "caption" or (benchmark.task == "open" and has_wordnet())
+    return load_wordnet() if wanted and find_spec("nltk") else None
 
 
 def _view(config: EvaluationConfig) -> View:

@@ -5,6 +5,8 @@ Without WordNet METEOR falls back to exact and stem matches, and says so; WUPS c
 """
 
 import importlib
+import os
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +22,7 @@ from gifqa.evaluation.text import normalise_exact
 from gifqa.extras import require
 
 _WUPS_DOWN_WEIGHT = 0.1
+_SHARED_ROOTS = ("~", "/usr/share", "/usr/local/share", "/usr/lib", "/usr/local/lib")
 
 
 class _NoSynonyms:
@@ -71,6 +74,15 @@ def load_wordnet(folder: Path | None = None) -> WordNet:
                 "Give an NLTK data folder, or get one: python -m nltk.downloader wordnet"
             ) from error
         return WordNet(_NoSynonyms(), is_complete=False)
+
+
+def has_wordnet() -> bool:
+    """Whether WordNet lies where NLTK looks for it, told without importing NLTK, which takes a second."""
+    named = [Path(name) for name in os.environ.get("NLTK_DATA", "").split(os.pathsep) if name]
+    below = [Path(sys.prefix) / part for part in ("nltk_data", "share/nltk_data", "lib/nltk_data")]
+    shared = [Path(root) / "nltk_data" for root in _SHARED_ROOTS]
+    folders = (folder.expanduser() / "corpora" for folder in named + below + shared)
+    return any((folder / name).exists() for folder in folders for name in ("wordnet", "wordnet.zip"))
 
 
 def meteor(
