@@ -95,6 +95,20 @@ def test_the_report_shows_what_it_must(captions, tmp_path):
     assert f"{min(50, len(kept))} pairs to read" in page
 
 
+def test_shares_of_the_report_are_of_all_answers_of_a_type():
+    """Regression: they were shares of the fifteen that are shown."""
+    from gifqa.data.records import QARecord
+    from gifqa.synthesis.config import SynthesisConfig
+
+    tally = Tally()
+    for i in range(40):
+        answer = "man" if i < 10 else f"person{i}"
+        tally.add_kept(
+            QARecord(id=str(i), gif="a", question="Who is it?", answer=answer, answer_type="person")
+        )
+    assert "<td>man</td><td class=n>10</td><td class=n>25.0%</td>" in write_report(tally, SynthesisConfig())
+
+
 def test_the_sample_is_fifty_and_the_same_each_time():
     from gifqa.data.records import QARecord, record_id
     from gifqa.synthesis.config import SynthesisConfig

@@ -9,6 +9,7 @@ import pytest
 from gifqa.errors import CheckpointError, ConfigError
 from gifqa.synthesis.config import SynthesisConfig
 from gifqa.synthesis.lm import (
+    BundleLanguageModel,
     LanguageModelGenerator,
     asked_candidates,
     load_judge,
@@ -61,6 +62,48 @@ def test_the_prompt_ends_in_the_word_that_the_answer_asks_for(parse_gif):
 )
 def test_only_a_question_is_taken(text, question):
     assert tidy_question(text) == question
+
+
+class FakeRuntime:
+    """A bundle's language model that proposes the same lines for every prompt, one a beam."""
+
+    lines = ("a horse there?", "the man riding?\nCaption:")
+
+    @property
+    def tokenizer(self):
+        return self
+
+    @property
+    def decoder(self):
+        return self
+
+    def encode(self, prompt):
+        self.prompt = prompt
+        return type("Encoding", (), {"ids": [1, 2]})
+
+    def decode(self, tokens):
+        return self.lines[tokens[0]]
+
+    def embed(self, tokens):
+        return tokens
+
+    def read(self, embeds):
+        return embeds
+
+    def search(self, prefix, num_beams, max_new_tokens):
+        return [type("Continuation", (), {"tokens": (i,)}) for i in range(min(num_beams, 2))]
+
+
+def test_the_shipped_model_takes_the_first_beam_without_the_answer():
+    model = BundleLanguageModel(FakeRuntime())
+    assert model.complete(["p", "p", "p"], ["horse", "", "man"]) == [
+        "the man riding?",
+        "a horse there?",
+        "a horse there?",
+    ]
+    assert model.complete(["p"], ["there"]) == ["the man riding?"]
+    model.runtime.lines = ("a horse?", "the horse?")
+    assert model.complete(["p"], ["horse"]) == [""]
 
 
 @pytest.fixture(scope="module")

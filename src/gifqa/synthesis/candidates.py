@@ -107,8 +107,14 @@ def _action_candidates(caption: ParsedCaption) -> Iterator[Candidate]:
             continue
         if answer in lexicon.words("verbs", "incomplete") or answer.startswith("wearing"):
             continue
-        span = span_of([clause.verb])
+        span = _where_it_stands(answer, clause.verb)
         yield Candidate(answer, "action", "verb", span, "action", (clause.verb,), clause)
+
+
+def _where_it_stands(answer: str, verb: Token) -> tuple[int, int]:
+    """The answer's characters where the caption has it word for word; of the verb where it does not."""
+    start, text = verb.idx, verb.doc.text.lower()
+    return (start, start + len(answer)) if text.startswith(answer, start) else span_of([verb])
 
 
 def _place_candidates(caption: ParsedCaption) -> Iterator[Candidate]:

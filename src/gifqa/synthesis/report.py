@@ -123,7 +123,7 @@ def write_report(tally: Tally, config: SynthesisConfig) -> str:
         _bars("Answer types", tally.types),
         _bars("Yes and no", tally.answers.get("yes/no", Counter())),
         *(
-            _bars(f"Top answers: {kind}", Counter(dict(answers.most_common(_TOP_ANSWERS))))
+            _bars(f"Top answers: {kind}", answers, _TOP_ANSWERS)
             for kind, answers in sorted(tally.answers.items())
             if kind not in ("yes/no", "summary")
         ),
@@ -151,7 +151,8 @@ def _summary(tally: Tally, config: SynthesisConfig) -> str:
     return f"<table>{cells}</table><p>Settings that are not the default: <code>{settings}</code></p>"
 
 
-def _bars(title: str, counts: Counter[str]) -> str:
+def _bars(title: str, counts: Counter[str], limit: int | None = None) -> str:
+    """The `limit` largest counts as bars, with their shares of all."""
     if not counts:
         return ""
     largest, total = max(counts.values()), sum(counts.values())
@@ -159,7 +160,7 @@ def _bars(title: str, counts: Counter[str]) -> str:
         f"<tr><td>{escape(name or '(none)')}</td><td class=n>{count:,}</td>"
         f"<td class=n>{count / total:.1%}</td>"
         f'<td><span class=bar style="width:{22 * count / largest:.2f}rem"></span></td></tr>'
-        for name, count in counts.most_common()
+        for name, count in counts.most_common(limit)
     )
     return f"<h2>{escape(title)}</h2><table>{rows}</table>"
 
