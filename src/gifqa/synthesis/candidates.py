@@ -94,6 +94,8 @@ def _noun_candidates(caption: ParsedCaption) -> Iterator[Candidate]:
         joined = conjuncts(noun)
         if len(joined) == 2 and joined[1].i - noun.i <= 6:
             parts = [through_quantity(other, lexicon) for other in joined]
+            if bare(parts[0]) == bare(parts[1]):
+                continue
             answer = " and ".join(bare(part) for part in parts)
             span = span_of([words[0], joined[1]])
             yield Candidate(answer, answer_type, category, span, "nouns", tuple(parts))

@@ -109,6 +109,10 @@ def _joined_clauses(verb: Token) -> set[int]:
     return outside
 
 
+def _has_subject(verb: Token) -> bool:
+    return any(child.dep_ in _SUBJECTS for child in verb.children)
+
+
 def _base(noun: Token) -> set[int]:
     """The noun with what stands before it: determiner, adjectives, compounds; nothing behind it."""
     return set(range(noun.left_edge.i, noun.i + 1))
@@ -137,7 +141,8 @@ def _inverted(sentence: Sentence, doc: Doc, removed: set[int]) -> list[str] | No
         return ["are" if plural else "is", *subject, *_words(doc, rest)]
     if verb.tag_ not in _DO:
         return None
-    said = [lemma(verb) if i == verb.i else doc[i].lower_ for i in rest]
+    finite = {verb.i, *(t.i for t in verb.conjuncts if t.tag_ in _DO and not _has_subject(t))}
+    said = [lemma(doc[i]) if i in finite else doc[i].lower_ for i in rest]
     return [_DO[verb.tag_], *subject, *said]
 
 

@@ -151,16 +151,18 @@ def is_slip(noun: Token, lexicon: Lexicon) -> bool:
     before = {lemma(word) for word in words[:-1]}
     if before & lexicon.clothing:
         return head not in lexicon.clothing and head not in ("store", "shop", "rack")
-    if plural and before and _is_odd_compound(before, head, lexicon):
+    if before and _is_odd_compound(before, head, lexicon, plural=plural):
         return True
     if head not in lexicon.words("nouns", "verbs_in_disguise"):
         return False
     return plural or not any(child.dep_ in ("det", "poss") for child in noun.lefts)
 
 
-def _is_odd_compound(before: set[str], head: str, lexicon: Lexicon) -> bool:
-    """Whether these words hardly make a plural: "hair salutes", "zebra snacks"."""
+def _is_odd_compound(before: set[str], head: str, lexicon: Lexicon, *, plural: bool) -> bool:
+    """Whether these words hardly make one thing: "hair salutes", "zebra snacks", "manes gallop"."""
     body = lexicon.words("nouns", "body")
+    if not plural:
+        return bool(before & body) and head in lexicon.words("verbs", "common")
     if before & body:
         return head not in lexicon.clothing and head not in body
     known = lexicon.is_person(head) or head in lexicon.class_of or head in lexicon.place_nouns

@@ -16,6 +16,12 @@ _OPENERS = frozenset(
 _NEVER_LAST = frozenset(
     {"a", "an", "the", "and", "or", "his", "her", "their", "its", "my", "your", "no", "very"}
 )
+_COLLECTIVES = frozenset(
+    {
+        "group", "couple", "team", "crowd", "family", "herd", "band", "pair", "bunch", "flock", "pack",
+        "audience", "police", "cattle", "people", "sheep", "fish", "deer", "staff", "majority", "trio",
+    }
+)  # fmt: skip
 _MIN_WORDS, _MAX_WORDS = 3, 30
 _NO_LEAKS = frozenset({"a", "an", "the", "and", "of", "in", "on", "at", "his", "her", "its", "their"})
 
@@ -90,7 +96,5 @@ def _disagreement(be: str, subject: Token) -> str | None:
     joined = any(child.dep_ == "conj" for child in subject.children)
     if be == "is" and (subject.tag_ == "NNS" or joined) and subject.lower_ not in ("series", "pants"):
         return '"is" with several'
-    singular = (
-        subject.tag_ == "NN" and not joined and any(c.lower_ in ("a", "an", "this") for c in subject.lefts)
-    )
+    singular = subject.tag_ == "NN" and not joined and subject.lower_ not in _COLLECTIVES
     return '"are" with one' if be == "are" and singular else None
