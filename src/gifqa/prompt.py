@@ -18,14 +18,18 @@ _AUXILIARY = (
 _YES_NO = re.compile(_AUXILIARY, re.IGNORECASE)
 _POINTER = re.compile(r"(?:(?:there|it|this|that|these|those|they|any|be)\b ?)+", re.IGNORECASE)
 """What a yes/no question has for a subject that no caption names."""
+_POINTER_LAST = re.compile(rf"(?:^|{_AUXILIARY} )(?:it|this|that|these|those|they)$", re.IGNORECASE)
 _DOING = re.compile(rf"what {_AUXILIARY} (.+?) doing\b(.*)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
-    rf"(?:how (?:many|much)|(?:what|which) colou?rs?(?: {_AUXILIARY})?)(?: (?:the|a|an)\b)? ?", re.IGNORECASE
+    r"(?:how (?:many|much)|(?:what|which) (?:kinds?|types?|sorts?) of"
+    rf"|(?:what|which) colou?rs?(?: {_AUXILIARY})?)(?: (?:the|an?)\b)? ?",
+    re.IGNORECASE,
 )
+"""Questions whose answer stands before what it is said of."""
 _IS_THERE = re.compile(rf" {_AUXILIARY}(?: there\b)?", re.IGNORECASE)
 _WH_PHRASE = re.compile(
     r"(?P<word>whom?|whose|what|which|where|when|why|how)"
-    r"(?: (?:colou?r|kinds? of|types? of|sorts? of|animals?|person|people|thing|object|item|sport|room)\b)?"
+    r"(?: (?:animals?|person|people|thing|object|item|sport|room)\b)?"
     rf"(?: {_AUXILIARY})?(?: there\b)? ?",
     re.IGNORECASE,
 )
@@ -70,9 +74,10 @@ def as_statement(question: str, answer: str) -> str:
     if doing:
         words = [doing[1], answer, doing[2]]
     elif attribute:
-        words = [answer, _IS_THERE.sub("", asked[attribute.end() :], count=1)]
+        rest = _POINTER_LAST.sub("", asked[attribute.end() :])
+        words = [answer, _IS_THERE.sub("", rest, count=1)]
     elif phrase:
-        rest = asked[phrase.end() :]
+        rest = _POINTER_LAST.sub("", asked[phrase.end() :])
         is_told = phrase["word"].lower() in {"where", "when", "why", "how"} or _SUBJECT.match(rest)
         words = [rest, answer] if is_told else [answer, rest]
     else:
