@@ -198,11 +198,15 @@ def pretrain_qformer(run: LiteRun) -> Figures:
     return stage.run(folder, validation)
 
 
-def build_answerer(run: LiteRun) -> VisionLanguageModel:
+def build_answerer(run: LiteRun, dtype: torch.dtype) -> VisionLanguageModel:
     """The model of stage `language` before that stage: pretrained Q-Former and heads, fresh LoRA.
 
     For the baseline of the original's design `PooledFrames` take the Q-Former's place, and the heads are
     fresh as well.
+
+    Args:
+        run: its stage `qformer` is done.
+        dtype: of the language model's own, frozen weights; all that is trained is float32.
     """
     recipe, vocabulary = run.recipe, run.vocabulary
     torch.manual_seed(recipe.language.seed)
@@ -219,21 +223,22 @@ def build_answerer(run: LiteRun) -> VisionLanguageModel:
         load_best(pretrained, run.folder / "qformer")
         head = pretrained.answer_head
     round_for_int4(language_model)
-    lora = add_lora(language_model, recipe.language.lora_rank, recipe.language.lora_alpha)
+    lora = add_lora(language_model.to(dtype), recipe.language.lora_rank, recipe.language.lora_alpha)
     return VisionLanguageModel(reader, pretrained.language_projection, head, lora)
 
 
 def train_language(run: LiteRun) -> Figures:
     """Stage `language`."""
     settings, validation = run.recipe.language, run.recipe.validation
-    stage = LanguageStage(build_answerer(run), run.tokenizer, run.store, run.texts, run.targets, settings)
+    model = build_answerer(run, torch.bfloat16)
+    stage = LanguageStage(model, run.tokenizer, run.store, run.texts, run.targets, settings)
     samples = draw_validation(run.seen["val"], validation.language, validation.seed)
     return stage.run(run.folder / "language", samples)
 
 
 def load_trained(run: LiteRun) -> VisionLanguageModel:
     """The trained answerer in evaluation mode, LoRA merged into its language model."""
-    model = build_answerer(run)
+    model = build_answerer(run, torch.float32)
     load_trained_weights(model, run.folder / "language" / "best.safetensors")
     model.language_model = model.language_model.merge_and_unload()
     return model.eval()

@@ -90,13 +90,14 @@ class QFormerStage:
     def grids(
         self, names: Sequence[str], num_frames: int, keep_sides: Sequence[bool]
     ) -> tuple[Tensor, Tensor]:
-        """Noisy grids of a training batch, zeros for a blind run, and their mask; see `pack_grids`."""
+        """Grids of a training batch, zeros for a blind run, and their mask; see `pack_grids`."""
         chosen = zip(names, keep_sides, strict=True)
         rows = [choose_rows(self.store, name, num_frames, self.chance, sides) for name, sides in chosen]
         grid, mask = pack_grids(self.store, rows)
         if self.settings.blind:
             return torch.zeros_like(grid), mask
-        return grid + self.settings.grid_noise * torch.randn_like(grid), mask
+        noise = self.settings.grid_noise
+        return (grid + noise * torch.randn_like(grid) if noise else grid), mask
 
     def question_loss(self, samples: Sequence[Sample], num_frames: int) -> dict[str, Tensor]:
         """Losses of the question pass."""

@@ -88,7 +88,8 @@ class QFormerTraining(Settings):
     warmup_steps: Positive = 100
     average_decay: Share = 0.998
     """Of the running mean of the weights, which is what is validated and kept."""
-    grid_noise: float = 0.05
+    grid_noise: float = 0.0
+    """Standard deviation of noise on the grids in training; a cell's own is about 1."""
     label_smoothing: Share = 0.02
     num_frames: Positive = 4
     """Frames of a clip that validation shows."""
@@ -134,12 +135,11 @@ class ValidationSettings(Settings):
         "statements": 80,
     }
     language: dict[str, Positive] = {
-        "captions": 200,
-        "caption-open": 300,
-        "caption-yes/no": 100,
-        "objects": 60,
-        "visual7w": 100,
-        "vqa2-yn": 100,
+        "captions": 300,
+        "caption-open": 600,
+        "caption-yes/no": 200,
+        "visual7w": 200,
+        "vqa2-yn": 200,
     }
     """"captions" are whole captions, as answers to `gifqa.prompt.DESCRIBE_QUESTION`."""
     seed: int = 0
