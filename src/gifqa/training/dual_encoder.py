@@ -82,7 +82,8 @@ class DualEncoderStage:
         names = [self.pictures[index].name for index, _ in batch]
         rows = [self.chance.choice(self.store.rows(name)) for name in names]
         grid, pooled = self.store.grid(rows).float(), self.store.pooled(rows)
-        grid = grid + self.settings.feature_noise * torch.randn_like(grid)
+        if self.settings.feature_noise:
+            grid = grid + self.settings.feature_noise * torch.randn_like(grid)
         owner = torch.tensor([index for index, _ in batch])
         with torch.autocast("cpu", torch.bfloat16):
             scores = self.heads(grid, pooled, self.texts.sentence([caption for _, caption in batch]))
