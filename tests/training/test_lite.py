@@ -14,7 +14,7 @@ from PIL import Image  # noqa: E402
 from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
 from gifqa.model.vision_language_model import build_language_batch  # noqa: E402
 from gifqa.training.lite import main, run_recipe  # noqa: E402
-from gifqa.training.lite_stages import STAGES, Inputs, LiteRun, load_trained  # noqa: E402
+from gifqa.training.lite_stages import TRAINING_STAGES, Inputs, LiteRun, load_trained  # noqa: E402
 from gifqa.training.loop import read_metrics  # noqa: E402
 from gifqa.training.recipe import load_recipe  # noqa: E402
 from gifqa.training.run_folder import mark_done  # noqa: E402
@@ -122,9 +122,9 @@ def folder(tmp_path, inputs, write_tower, word_tower, make_word_tokenizer):
 def test_a_recipe_runs_from_data_to_weights_and_is_left_alone_when_done(inputs, recipe_path, folder, caplog):
     recipe = load_recipe(recipe_path)
     caplog.set_level(logging.INFO, logger="gifqa")
-    figures = run_recipe(recipe, inputs, folder, threads=1)
+    figures = run_recipe(recipe, inputs, folder, stages=tuple(TRAINING_STAGES), threads=1)
 
-    assert set(figures) == set(STAGES)
+    assert set(figures) == set(TRAINING_STAGES)
     assert figures["features"]["pictures"] == 2 * 3 * len(COLOURS)
     assert figures["features"]["failed"] == {}
     for stage in ("dual-encoder", "qformer", "language"):
@@ -136,8 +136,8 @@ def test_a_recipe_runs_from_data_to_weights_and_is_left_alone_when_done(inputs, 
 
     times = {path: path.stat().st_mtime_ns for path in folder.glob("*/*") if path.is_file()}
     caplog.clear()
-    assert run_recipe(recipe, inputs, folder, threads=1) == figures
-    assert caplog.text.count("done before") == len(STAGES)
+    assert run_recipe(recipe, inputs, folder, stages=tuple(TRAINING_STAGES), threads=1) == figures
+    assert caplog.text.count("done before") == len(TRAINING_STAGES)
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
     run = LiteRun(recipe, inputs, folder, threads=1)

@@ -49,12 +49,16 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
 
 
 def load_best(model: nn.Module, folder: Path) -> None:
-    """Load a whole model from a run's best.safetensors.
+    """Load a whole model from a run's best.safetensors; raises what `load_weights` does."""
+    load_weights(model, folder / "best.safetensors")
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Load a whole model from a safetensors file.
 
     Raises:
         CheckpointError: if the file is missing, damaged or of another shape.
     """
-    path = folder / "best.safetensors"
     try:
         model.load_state_dict(load_file(path), strict=True)
     except READ_ERRORS as error:

@@ -1,4 +1,4 @@
-"""The lite recipe from data to weights: seven stages in a row, each skipped when it is done.
+"""The lite recipe from data to a bundle: nine stages in a row, each skipped when it is done.
 
 vision          fit the reduction of the vision tower, export the tower
 features        the tower's grids of every photo and clip
@@ -7,6 +7,8 @@ dual-encoder    the two heads of the dual encoder, by contrast
 language-model  the language model with its vocabulary cut
 qformer         the Q-Former without the language model
 language        Q-Former, projection and LoRA with the language model
+export          the bundle
+calibrate       its weights of opinions and its confidences
 
 python -m gifqa.training.lite recipes/lite.toml --data DIR --pairs pairs.jsonl -o runs/lite
 """
@@ -22,9 +24,10 @@ from pathlib import Path
 import torch
 
 from gifqa.errors import ConfigError, GifQAError
-from gifqa.training.lite_stages import STAGES, Figures, Inputs, LiteRun
+from gifqa.training.lite_stages import Figures, Inputs, LiteRun
 from gifqa.training.plots import draw_overview
 from gifqa.training.recipe import Recipe, load_recipe
+from gifqa.training.release import STAGES
 from gifqa.training.run_folder import claim_folder, figures_of, lock, mark_done
 
 logger = logging.getLogger(__name__)

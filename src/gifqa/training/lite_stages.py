@@ -244,7 +244,7 @@ def load_trained(run: LiteRun) -> VisionLanguageModel:
     return model.eval()
 
 
-STAGES: dict[str, Callable[[LiteRun], Figures]] = {
+TRAINING_STAGES: dict[str, Callable[[LiteRun], Figures]] = {
     "vision": fit_vision,
     "features": extract_features,
     "texts": encode_texts,

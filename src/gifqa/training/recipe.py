@@ -149,6 +149,8 @@ class Recipe(Settings):
     """A complete training run."""
 
     name: str = "lite"
+    version: str = "0.1.0"
+    """Of the weights; the bundle shows both."""
     vision: VisionSettings = VisionSettings()
     text: TextSettings = TextSettings()
     dual_encoder: ContrastSettings = ContrastSettings()
