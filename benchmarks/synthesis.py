@@ -89,9 +89,10 @@ def measure_labels(path: Path) -> tuple[dict[str, Any], list[Table], list[Target
         rows = [json.loads(line) for line in stream]
     today = _kept_today(rows)
     figures: dict[str, Any] = {}
-    for name, kept in (("kept", True), ("rejected", False)):
-        part = [(row, now) for row, now in zip(rows, today, strict=True) if row["kept"] == kept]
-        figures[name] = {
+    for kept, draw in sorted({(row["kept"], row["draw"]) for row in rows}, reverse=True):
+        mine = [row["kept"] == kept and row["draw"] == draw for row in rows]
+        part = [(row, now) for row, now, is_mine in zip(rows, today, mine, strict=True) if is_mine]
+        figures[f"{'kept' if kept else 'rejected'}, draw {draw}"] = {
             "read": len(part),
             "good": sum(row["good"] for row, _ in part),
             "good_and_kept_today": sum(row["good"] and now for row, now in part),
@@ -112,8 +113,9 @@ def measure_labels(path: Path) -> tuple[dict[str, Any], list[Table], list[Target
         ),
         "Good: grammatical, and answerable from the caption with this answer.",
     )
-    kept = figures["kept"]
-    target = Target("kept pairs that are good", 0.95, kept["good"] / kept["read"] if kept["read"] else None)
+    read = [row for row in rows if row["kept"]]
+    share = sum(row["good"] for row in read) / len(read) if read else None
+    target = Target("kept pairs that are good", 0.95, share)
     return {"labels": figures}, [table], [target]
 
 

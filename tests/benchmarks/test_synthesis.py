@@ -49,7 +49,7 @@ def official(tmp_path):
 @pytest.fixture
 def labels(tmp_path):
     path = tmp_path / "labels.jsonl"
-    more = {"caption": "a man is riding a horse on the beach .", "generator": "rules/x", "reason": None}
+    more = {"caption": "a man is riding a horse on the beach .", "generator": "rules/x", "draw": 1}
     path.write_text("".join(json.dumps(row | more) + "\n" for row in LABELS))
     return path
 
@@ -70,7 +70,7 @@ def test_the_official_questions_and_the_labels(run_script, official, labels, tmp
     assert figures["number"]["exact"] == figures["colour"]["exact"] == figures["place"]["exact"] == 1
     assert figures["object"]["answer_found"] == 0.5, "the zebra is in no caption"
     assert figures["all"]["f1_at_least_0.7"] == 0.8
-    kept, rejected = report["labels"]["kept"], report["labels"]["rejected"]
+    kept, rejected = report["labels"]["kept, draw 1"], report["labels"]["rejected, draw 1"]
     assert (kept["read"], kept["good"], kept["good_and_kept_today"], kept["bad_and_kept_today"]) == (
         2,
         1,

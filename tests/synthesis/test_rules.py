@@ -22,6 +22,9 @@ SHORT = [
     ("A group of people are playing soccer.", "Who is playing soccer?", "people"),
     ("A dog is chased by a cat.", "What are the men doing?", None),
     ("A man has a beard.", "What does the man have?", "beard"),
+    ("Man in black shirt playing tennis.", "Who is wearing a black shirt?", "man"),
+    ("A man on snowboard is smiling.", "Who is on a snowboard?", "man"),
+    ("A man is eating pizza.", "Who is eating pizza?", "man"),
 ]
 
 

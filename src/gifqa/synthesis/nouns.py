@@ -31,6 +31,7 @@ _FIXED_ADJECTIVES = frozenset(
 _FRAMES = frozenset(["front", "top", "middle", "side", "edge", "back", "center", "corner", "bottom"])
 _MAX_COMPOUND = 3
 _PLURALS = frozenset(["people", "men", "women", "children", "sheep", "two", "three"])
+_COUNTED_CLASSES = frozenset({"animal", "vehicle", "instrument", "clothing", "furniture", "device"})
 _SINGULAR_DETERMINERS = ("a", "an", "this", "that", "each", "another")
 
 
@@ -202,7 +203,7 @@ def noun_phrase(head: Token, *, adjectives: bool = True, joined: bool = True) ->
     whole = list(head.doc[head.left_edge.i : head.i + 1])
     if not adjectives or not all(t.is_alpha or t.lower_ in ("'s", "-", ",", "'") for t in whole):
         whole = [*plain, *words]
-    phrase = text(whole)
+    phrase = f"{_missing_article(head)}{text(whole)}"
     for child in head.rights:
         if child.dep_ == "prep" and child.lower_ == "of" and child.i == head.i + 1:
             inner = [noun for noun in child.children if noun.dep_ == "pobj"]
@@ -212,6 +213,22 @@ def noun_phrase(head: Token, *, adjectives: bool = True, joined: bool = True) ->
         if other.i - head.i <= 6:
             phrase += " and " + noun_phrase(other, adjectives=adjectives, joined=False)
     return phrase
+
+
+def _missing_article(head: Token) -> str:
+    """The article that the snowboard of "a man on snowboard" lacks, or nothing."""
+    lexicon, word = load_lexicon(), lemma(head)
+    counted = word in lexicon.class_of and word not in lexicon.words("articles", "mass")
+    singular = head.tag_ in ("NN", "NNP") and not head.is_title
+    if not singular or not counted or lexicon.class_of[word] not in _COUNTED_CLASSES:
+        return ""
+    if word in lexicon.concepts[lexicon.class_of[word]]["_generic"] or word in lexicon.words(
+        "articles", "plural_only"
+    ):
+        return ""
+    if any(child.dep_ in ("det", "poss", "nummod", "quantmod", "predet") for child in head.lefts):
+        return ""
+    return "an " if head.doc[head.left_edge.i].lower_[0] in "aeiou" else "a "
 
 
 def prepositional_phrase(prep: Token, *, adjectives: bool = True) -> str | None:
