@@ -52,6 +52,9 @@ def test_bad_rows_are_shown(captions, tmp_path, capsys):
     ("flags", "message"),
     [
         (["--generator", "t5"], "--generator t5 needs a model"),
+        (["--fractions", "half"], "--fractions is 'half'; three numbers are needed"),
+        (["--fractions", "0.5,0.2,0.1"], "must be >= 0 and sum to 1"),
+        (["--unsafe-words", "nowhere.txt"], "nowhere.txt cannot be read as a list of words"),
         (["--resume", "--overwrite"], "--resume and --overwrite exclude each other"),
         (["--caption-column", "text", "--format", "jsonl"], "no column 'text'"),
         (["--spacy", "en_nothing"], "spaCy pipeline 'en_nothing' is not installed"),
@@ -65,6 +68,15 @@ def test_what_cannot_be_done_is_one_line(captions, tmp_path, capsys, flags, mess
     assert run(["synthesize", str(source), "-o", str(tmp_path / "qa.jsonl"), *flags]) == 1
     error = capsys.readouterr().err.strip()
     assert message in error and "\n" not in error
+
+
+def test_ctrl_c_says_how_to_go_on(captions, tmp_path, capsys, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("gifqa.synthesis.synthesize.run_shards", lambda *_, **__: stop())
+    assert run(["synthesize", str(captions), "-o", str(tmp_path / "qa.jsonl")]) == 130
+    assert re.search(r"stopped; what is done is in .*qa\.work. Go on with --resume", capsys.readouterr().err)
 
 
 def test_an_unknown_generator_is_a_usage_error(captions, tmp_path):

@@ -178,7 +178,7 @@ BAD = {
     "emoji": ("😀 🎉 🎉", "caption: no words"),
     "german": ("ein Mann reitet auf dem Pferd und die Frau singt", "caption: not English"),
     "cyrillic": ("мужчина едет на лошади", "caption: not English"),
-    "long": ("a man runs " * 1667, "caption: 5001 words; the limit is 80"),
+    "long": ("a man runs " * 1667, "caption: 5001 words; the limit is 80 (--max-caption-words)"),
 }
 
 
@@ -220,6 +220,18 @@ def test_a_missing_input_leaves_nothing_behind(tmp_path):
     with pytest.raises(RecordError, match=r"nothing.tsv cannot be read: No such file"):
         synthesize(Job(tmp_path / "nothing.tsv", tmp_path / "qa.jsonl"))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_at_the_start_says_so(captions, tmp_path, monkeypatch):
+    def full(stream, values):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("gifqa.synthesis.partition._write", full)
+    with pytest.raises(
+        RecordError, match=r"qa.work cannot be written: No space left on device. Free some space"
+    ):
+        synthesize(Job(captions, tmp_path / "qa.jsonl"))
+    assert not (tmp_path / "qa.jsonl").exists()
 
 
 def test_a_cost_cap_needs_one_process(captions, tmp_path):

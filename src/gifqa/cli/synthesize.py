@@ -92,6 +92,12 @@ def synthesize(  # noqa: PLR0913  (each parameter is a flag)
         _option("--format", help="Of the input, where the extension does not tell.", panel=_INPUT),
     ] = None,
     delimiter: Annotated[str | None, _option("--delimiter", help="Of a csv.", panel=_INPUT)] = None,
+    fractions: Annotated[
+        str, _option("--fractions", help="Shares of train, val, test without a list.", panel=_INPUT)
+    ] = "0.9,0.05,0.05",
+    max_caption_words: Annotated[
+        int, _option("--max-caption-words", min=2, help="Longer captions are rejected.", panel=_INPUT)
+    ] = 80,
     split_lists: Annotated[
         Path | None, _option("--split-lists", help="Folder of TGIF's train/val/test.txt.", panel=_INPUT)
     ] = None,
@@ -116,7 +122,7 @@ def synthesize(  # noqa: PLR0913  (each parameter is a flag)
     from gifqa.synthesis.config import SynthesisConfig
     from gifqa.synthesis.synthesize import synthesize as run
 
-    words = None if unsafe_words is None else tuple(unsafe_words.read_text(encoding="utf-8").lower().split())
+    words = None if unsafe_words is None else _read_words(unsafe_words)
     config = _checked(
         SynthesisConfig,
         generator=generator,
@@ -134,6 +140,8 @@ def synthesize(  # noqa: PLR0913  (each parameter is a flag)
         max_perplexity=max_perplexity,
         one_answer=not all_answers,
         unsafe_words=words,
+        fractions=_read_fractions(fractions),
+        max_caption_words=max_caption_words,
         max_cost=max_cost,
         price_per_million_tokens=price,
     )
@@ -148,7 +156,11 @@ def synthesize(  # noqa: PLR0913  (each parameter is a flag)
         captions, output, reading, {"kind": engine, "workers": workers}, resume=resume, overwrite=overwrite
     )
     with _Progress() as progress:
-        outcome = run(job, config, progress.update)
+        try:
+            outcome = run(job, config, progress.update)
+        except KeyboardInterrupt:
+            typer.echo(f"stopped; what is done is in {job.work}. Go on with --resume.", err=True)
+            raise
     _show(outcome)
 
 
@@ -177,6 +189,28 @@ def _job(
         engine=_checked(EngineConfig, **running),
         mode="resume" if resume else "overwrite" if overwrite else "new",
     )
+
+
+def _read_words(path: Path) -> tuple[str, ...]:
+    from gifqa.errors import ConfigError
+
+    try:
+        return tuple(path.read_text(encoding="utf-8").lower().split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path} cannot be read as a list of words ({error}); it is a text file. Check it."
+        ) from error
+
+
+def _read_fractions(text: str) -> tuple[float, ...]:
+    from gifqa.errors import ConfigError
+
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ConfigError(
+            f"--fractions is {text!r}; three numbers are needed, such as 0.9,0.05,0.05."
+        ) from error
 
 
 def _checked(settings: Any, /, **values: Any) -> Any:

@@ -29,7 +29,7 @@ def caption_problem(text: str, max_words: int, lexicon: Lexicon) -> str | None:
     if len(letters) < _MIN_WORDS:
         return "caption: one word"
     if len(letters) > max_words:
-        return f"caption: {len(letters)} words; the limit is {max_words}"
+        return f"caption: {len(letters)} words; the limit is {max_words} (--max-caption-words)"
     latin = sum(word.isascii() for word in letters)
     if latin < 0.7 * len(letters):
         return "caption: not English"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,23 +101,36 @@ def partition(
     parts = [final / f"part-{index:05d}.jsonl" for index in range(num_shards)]
     if final.is_dir():
         return parts
+    lists = None if config.split_lists is None else read_split_lists(config.split_lists)
     temporary = work / ".input"
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    lists = None if config.split_lists is None else read_split_lists(config.split_lists)
+    try:
+        temporary.mkdir(parents=True)
+        _write_parts(source, temporary, config, lambda gif: split_of(gif, lists, fractions), num_shards)
+        temporary.rename(final)
+    except OSError as error:
+        raise RecordError(
+            f"{work} cannot be written: {error.strerror or error}. "
+            "Free some space or choose another output, then run again with --overwrite."
+        ) from error
+    return parts
+
+
+def _write_parts(
+    source: Path | None, folder: Path, config: InputConfig, split: Callable[[str], str], num_shards: int
+) -> None:
     columns = CaptionColumns(config.gif_column, config.caption_column)
     stream = sys.stdin.buffer if source is None else source
     with ExitStack() as stack:
-        files = [stack.enter_context((temporary / part.name).open("w", encoding="utf-8")) for part in parts]
-        bad = stack.enter_context((temporary / "bad.jsonl").open("w", encoding="utf-8"))
+        parts = [folder / f"part-{index:05d}.jsonl" for index in range(num_shards)]
+        files = [stack.enter_context(part.open("w", encoding="utf-8")) for part in parts]
+        bad = stack.enter_context((folder / "bad.jsonl").open("w", encoding="utf-8"))
         for item in read_captions(stream, columns, kind=config.kind, delimiter=config.delimiter):
             if isinstance(item, RecordError):
                 _write(bad, {"reason": f"input: {item}"})
                 continue
-            split = item.split or split_of(item.gif, lists, fractions)
-            _write(files[_shard_of(item.gif, num_shards)], _as_row(item, split))
-    temporary.rename(final)
-    return parts
+            row = _as_row(item, item.split or split(item.gif))
+            _write(files[_shard_of(item.gif, num_shards)], row)
 
 
 def _shard_of(gif: str, num_shards: int) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from gifqa.data.records import QARecord, as_row, read_records
-from gifqa.errors import ConfigError
+from gifqa.errors import ConfigError, RecordError
 
 Verdict = Literal["accept", "reject", "skip", "quit"]
 Ask = Callable[[QARecord, int], tuple[Verdict, str]]
@@ -80,6 +80,12 @@ def _ids(path: Path) -> set[str]:
 
 
 def _append(path: Path, row: dict[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row, ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise RecordError(
+            f"{path} cannot be written: {error.strerror or error}. The decisions before this one are kept; "
+            "free some space, then review again."
+        ) from error
