@@ -5,8 +5,8 @@
     work/.shard-00007.4242/       shard 7 being made by process 4242; after a kill it is made again
 
 A shard's folder appears by one rename, when everything in it is written. So a job may be killed at any
-point: what is there is whole, what is not there is made by the next run, and nothing is made twice. The result
-depends on neither the engine nor the number of workers, as long as the function depends on its shard alone.
+point: what is there is whole, what is not there is made by the next run, and nothing is made twice. The
+result depends on neither the engine nor the number of workers, if the function looks at its shard alone.
 """
 
 import json
