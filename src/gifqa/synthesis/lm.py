@@ -220,25 +220,23 @@ class HuggingFaceLanguageModel:
             ) from error
         if tokenizer.pad_token_id is None:
             tokenizer.pad_token = tokenizer.eos_token
-        return cls(model.eval(), tokenizer)
+        return cls(model.eval().requires_grad_(False), tokenizer)
 
     def complete(self, prompts: Sequence[str], banned: Sequence[str]) -> list[str]:
         """The rest of the line behind each prompt; see `Completer`."""
-        torch = require("torch", "hf")
         texts: list[str] = []
         for start in range(0, len(prompts), _BATCH):
             batch = self.tokenizer(list(prompts[start : start + _BATCH]), return_tensors="pt", padding=True)
             width = batch["input_ids"].shape[1]
             processors = [_Ban([self._forms(text) for text in banned[start : start + _BATCH]], width)]
-            with torch.inference_mode():
-                output = self.model.generate(
-                    input_ids=batch["input_ids"],
-                    attention_mask=batch["attention_mask"],
-                    max_new_tokens=_MAX_NEW_TOKENS,
-                    do_sample=False,
-                    logits_processor=processors,
-                    pad_token_id=self.tokenizer.pad_token_id,
-                )
+            output = self.model.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=_MAX_NEW_TOKENS,
+                do_sample=False,
+                logits_processor=processors,
+                pad_token_id=self.tokenizer.pad_token_id,
+            )
             texts += self.tokenizer.batch_decode(output[:, width:], skip_special_tokens=True)
         return [text.strip().split("\n", maxsplit=1)[0] for text in texts]
 
@@ -249,15 +247,13 @@ class HuggingFaceLanguageModel:
 
     def perplexities(self, texts: Sequence[str]) -> list[float]:
         """Exp of the mean negative log-likelihood of each text's tokens behind its first one."""
-        torch = require("torch", "hf")
         values = []
         for text in texts:
             ids = self.tokenizer(text, return_tensors="pt")["input_ids"]
             if ids.shape[1] < 2:
                 values.append(math.inf)
                 continue
-            with torch.inference_mode():
-                loss = float(self.model(input_ids=ids, labels=ids).loss)
+            loss = float(self.model(input_ids=ids, labels=ids).loss)
             values.append(math.exp(min(loss, 50.0)))
         return values
 

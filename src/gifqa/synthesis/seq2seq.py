@@ -49,7 +49,7 @@ class Seq2SeqGenerator:
                 f"{source} cannot be loaded as a sequence-to-sequence model ({one_line(error)}); a "
                 "Hugging Face id or its folder is needed. Check the name given with --model."
             ) from error
-        return cls(f"t5:{Path(source).name}", model.eval(), tokenizer)
+        return cls(f"t5:{Path(source).name}", model.eval().requires_grad_(False), tokenizer)
 
     def drafts(self, captions: Sequence[ParsedCaption], seed: int) -> list[list[Draft]]:
         """The questions of each caption; see `QuestionGenerator`. Greedy, so the seed is not used."""
@@ -65,7 +65,6 @@ class Seq2SeqGenerator:
 
     def write(self, prompts: Sequence[str]) -> list[str]:
         """What the model writes for each prompt; prompts of like length share a batch."""
-        torch = require("torch", "hf")
         texts: dict[int, str] = {}
         order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
         for start in range(0, len(prompts), self.batch_size):
@@ -73,13 +72,12 @@ class Seq2SeqGenerator:
             batch = self.tokenizer(
                 [prompts[i] for i in part], return_tensors="pt", padding=True, truncation=True, max_length=512
             )
-            with torch.inference_mode():
-                output = self.model.generate(
-                    input_ids=batch["input_ids"],
-                    attention_mask=batch["attention_mask"],
-                    max_new_tokens=_MAX_NEW_TOKENS,
-                    do_sample=False,
-                )
+            output = self.model.generate(
+                input_ids=batch["input_ids"],
+                attention_mask=batch["attention_mask"],
+                max_new_tokens=_MAX_NEW_TOKENS,
+                do_sample=False,
+            )
             texts |= dict(
                 zip(part, self.tokenizer.batch_decode(output, skip_special_tokens=True), strict=True)
             )
