@@ -52,6 +52,8 @@ class Decoder:
             for layer in range(config.num_layers)
             for part in ("key", "value")
         ]
+        # by name: the builder's graphs list all keys before all values
+        self._outputs = ["logits", *(name.replace("past_key_values", "present") for name in self._past_names)]
         self._words = bundle.embeddings.words
         self._scales = bundle.embeddings.scales
 
@@ -153,7 +155,9 @@ class Decoder:
         """One pass: embeds (B, S, E) after `length` cached places -> logits (B, S, V) and a longer cache."""
         mask = np.ones((embeds.shape[0], length + embeds.shape[1]), np.int64)
         feeds = {"inputs_embeds": embeds.astype(np.float32), "attention_mask": mask}
-        logits, *present = self._session.run(None, feeds | dict(zip(self._past_names, past, strict=True)))
+        logits, *present = self._session.run(
+            self._outputs, feeds | dict(zip(self._past_names, past, strict=True))
+        )
         return logits, tuple(present)
 
 
