@@ -16,7 +16,7 @@ from gifqa.engine import EngineConfig
 from gifqa.errors import ConfigError, RecordError
 from gifqa.synthesis import synthesize as room
 from gifqa.synthesis.config import SynthesisConfig
-from gifqa.synthesis.partition import InputConfig
+from gifqa.synthesis.partition import InputConfig, partition, read_part
 from gifqa.synthesis.shard import SynthesisShard
 from gifqa.synthesis.synthesize import Job, synthesize
 
@@ -204,6 +204,18 @@ def test_rows_that_are_no_captions_are_written_down(tmp_path):
     assert [reason.split(":")[2] for reason in reasons] == ["2", "3", "4"]
 
 
+def test_the_input_is_passed_on_as_it_is_read(tmp_path, monkeypatch):
+    """Few lines are held back, and the parts are the same as when all are."""
+    rows = [(f"{i}.gif", f"a man holds {i} cups") for i in range(300)]
+    captions = write_tsv(tmp_path / "c.tsv", rows)
+    config = InputConfig(num_shards=7)
+    whole = partition(captions, tmp_path / "whole", config, (1.0, 0.0, 0.0))
+    monkeypatch.setattr("gifqa.synthesis.partition._MAX_HELD_CHARACTERS", 1000)
+    pieces = partition(captions, tmp_path / "pieces", config, (1.0, 0.0, 0.0))
+    assert [p.read_text() for p in pieces] == [p.read_text() for p in whole]
+    assert sum(len(read_part(part)) for part in pieces) == 300
+
+
 def test_urls_in_several_rows_are_one_gif(captions, tmp_path):
     outcome = synthesize(Job(captions, tmp_path / "qa.jsonl", SHARDS))
     assert (outcome.tally.gifs, outcome.tally.captions, outcome.tally.gifs_in_several_rows) == (4, 5, 1)
@@ -223,10 +235,10 @@ def test_a_missing_input_leaves_nothing_behind(tmp_path):
 
 
 def test_a_full_disk_at_the_start_says_so(captions, tmp_path, monkeypatch):
-    def full(stream, values):
+    def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("gifqa.synthesis.partition._write", full)
+    monkeypatch.setattr("gifqa.synthesis.partition._Appender._flush", full)
     with pytest.raises(
         RecordError, match=r"qa.work cannot be written: No space left on device. Free some space"
     ):

@@ -10,11 +10,10 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -22,8 +21,9 @@ from gifqa.data.captions import CaptionColumns, CaptionItem, read_captions
 from gifqa.data.tgif import read_split_lists, split_of
 from gifqa.errors import RecordError
 
-_BYTES_PER_SHARD = 256 * 2**10
-_MAX_SHARDS = 200
+_BYTES_PER_SHARD = 128 * 2**10
+_MAX_SHARDS = 100_000
+_MAX_HELD_CHARACTERS = 4 * 2**20
 _SHARDS_OF_A_STREAM = 32
 
 
@@ -63,7 +63,7 @@ class Group:
 
 
 def count_shards(source: Path | None, config: InputConfig) -> int:
-    """How many shards the input is cut into: about 2,000 captions each."""
+    """How many shards the input is cut into: about 1,700 captions each."""
     if config.num_shards:
         return config.num_shards
     if source is None:
@@ -121,16 +121,14 @@ def _write_parts(
 ) -> None:
     columns = CaptionColumns(config.gif_column, config.caption_column)
     stream = sys.stdin.buffer if source is None else source
-    with ExitStack() as stack:
-        parts = [folder / f"part-{index:05d}.jsonl" for index in range(num_shards)]
-        files = [stack.enter_context(part.open("w", encoding="utf-8")) for part in parts]
-        bad = stack.enter_context((folder / "bad.jsonl").open("w", encoding="utf-8"))
+    names = [f"part-{index:05d}.jsonl" for index in range(num_shards)]
+    with _Appender(folder, (*names, "bad.jsonl")) as lines:
         for item in read_captions(stream, columns, kind=config.kind, delimiter=config.delimiter):
             if isinstance(item, RecordError):
-                _write(bad, {"reason": f"input: {item}"})
+                lines.add("bad.jsonl", {"reason": f"input: {item}"})
                 continue
             row = _as_row(item, item.split or split(item.gif))
-            _write(files[_shard_of(item.gif, num_shards)], row)
+            lines.add(names[_shard_of(item.gif, num_shards)], row)
 
 
 def _shard_of(gif: str, num_shards: int) -> int:
@@ -143,8 +141,38 @@ def _as_row(item: CaptionItem, split: str) -> dict[str, Any]:
     return {"gif": item.gif, "captions": item.captions, "split": split, "source": item.source}
 
 
-def _write(stream: IO[str], values: dict[str, Any]) -> None:
-    stream.write(json.dumps(values, ensure_ascii=True) + "\n")
+class _Appender:
+    """Lines for many files, held back and appended a few megabytes at a time, one file open at once."""
+
+    def __init__(self, folder: Path, names: Sequence[str]) -> None:
+        self._folder = folder
+        self._held: dict[str, list[str]] = {name: [] for name in names}
+        self._num_held = 0
+
+    def __enter__(self) -> "_Appender":
+        for name in self._held:
+            (self._folder / name).touch()
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self._flush()
+
+    def add(self, name: str, values: dict[str, Any]) -> None:
+        """A line of JSON for one of the files."""
+        line = json.dumps(values, ensure_ascii=True) + "\n"
+        self._held[name].append(line)
+        self._num_held += len(line)
+        if self._num_held > _MAX_HELD_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        for name, lines in self._held.items():
+            if lines:
+                with (self._folder / name).open("a", encoding="utf-8") as stream:
+                    stream.writelines(lines)
+                lines.clear()
+        self._num_held = 0
 
 
 def read_part(part: Path) -> list[Group]:
