@@ -34,9 +34,9 @@ from gifqa.retrieval.embedder import FrameFeatures
 
 __all__ = ["LiteAnswerer", "LiteEncoder", "LiteRuntime", "Opinions", "load_lite"]
 
-NUM_CANDIDATES = 12
+NUM_CANDIDATES = 8
 """Known answers that the decoder weighs beside its own."""
-NUM_WRITTEN = 2
+NUM_WRITTEN = 1
 """Answers of the decoder's own."""
 NUM_BEAMS = 4
 """Of captions."""
