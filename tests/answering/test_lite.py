@@ -172,9 +172,7 @@ def test_options_without_a_letter_stay_what_they_are(make_runtime):
 
 
 def test_an_open_question_weighs_known_answers_and_the_decoder_s_own(make_runtime):
-    opinions = weighed(
-        make_runtime(written=(("a cat", -1.0), ("red dog", -2.0), ("blue", -3.0))), "dog", "What?"
-    )
+    opinions = weighed(make_runtime(written=(("a red dog", -1.0), ("blue", -3.0))), "dog", "What?")
 
     assert opinions.kind == "open"
     assert opinions.candidates[0] == "dog"
