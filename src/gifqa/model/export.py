@@ -253,7 +253,7 @@ def _export_decoder(parts: Parts, path: Path) -> None:
 def quantize_decoder(model: Any) -> Any:
     """Gate and up projections in 4 bits, all other matrices in 8.
 
-    All in 4 bits lost 0.6 nats of SmolLM2-135M's predictions, these two alone 0.09, all in 8 bits 0.01.
+    With all in 4 bits this small model loses far more than with these two, and next to nothing with all in 8.
     """
     library = require("onnxruntime.quantization.matmul_nbits_quantizer", "train")
     logging.getLogger(library.__name__).setLevel(logging.WARNING)
