@@ -93,16 +93,22 @@ class Opinions:
 
 
 def _reply(opinions: Opinions, calibration: Calibration, warnings: tuple[str, ...]) -> Reply:
-    """Weigh the opinions and say how sure the best answer is; the others share what confidence it leaves."""
+    """Weigh the opinions and say how sure the best answer is.
+
+    The others share what confidence it leaves. An open question may have its answer elsewhere, so there none
+    gets more than it would have as the best.
+    """
     shares = opinions.shares(calibration)
     order = np.argsort(shares)[::-1]
-    confidence = calibration.confidence(float(shares[order[0]]))
-    left = (1 - confidence) / max(1 - float(shares[order[0]]), SURE)
-    others = tuple(
-        Alternative(opinions.candidates[index], min(float(shares[index]) * left, confidence))
-        for index in order[1 : NUM_ALTERNATIVES + 1]
-    )
-    return Reply(opinions.candidates[order[0]], confidence, others, warnings)
+    best = float(shares[order[0]])
+    confidence = calibration.confidence(best)
+    left = (1 - confidence) / max(1 - best, SURE)
+    others = []
+    for index in order[1 : NUM_ALTERNATIVES + 1]:
+        share = float(shares[index])
+        likely = calibration.confidence(share) if opinions.kind == "open" else confidence
+        others.append(Alternative(opinions.candidates[index], min(share * left, likely)))
+    return Reply(opinions.candidates[order[0]], confidence, tuple(others), warnings)
 
 
 class LiteAnswerer:
