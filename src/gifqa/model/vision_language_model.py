@@ -34,6 +34,8 @@ class LanguageBatch:
     """(B, S): the answer and <eos>, `IGNORE_INDEX` elsewhere."""
     hint_position: Tensor
     """(B,): where the first visual token stands again."""
+    visual_mask: Tensor
+    """bool (B, S): where the visual tokens stand, in one run, K of them a row."""
 
 
 def build_language_batch(
@@ -60,11 +62,14 @@ def build_language_batch(
         labels.append([IGNORE_INDEX] * (len(prompt) + 1) + target)
     longest = max(len(row) for row in rows)
     pad = [longest - len(row) for row in rows]
+    visual_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
+    visual_mask[:, :num_visual] = True
     return LanguageBatch(
         torch.tensor([row + [0] * extra for row, extra in zip(rows, pad, strict=True)]),
         torch.tensor([[1] * len(row) + [0] * extra for row, extra in zip(rows, pad, strict=True)]),
         torch.tensor([row + [IGNORE_INDEX] * extra for row, extra in zip(labels, pad, strict=True)]),
         torch.tensor(hints),
+        visual_mask,
     )
 
 
