@@ -13,7 +13,7 @@ from gifqa.model.vision_language_model import IGNORE_INDEX, VisionLanguageModel 
 from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
 from gifqa.training.batches import draw_validation  # noqa: E402
 from gifqa.training.language import LanguageStage  # noqa: E402
-from gifqa.training.recipe import LanguageTraining  # noqa: E402
+from gifqa.training.recipe import LanguageTraining, MaskedVideoModelling  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 SETTINGS = LanguageTraining(
@@ -68,7 +68,9 @@ def test_a_batch_has_captions_and_questions(make_stage):
 
 
 def test_losses_fall_on_one_batch_that_is_learnt_by_heart(make_stage):
-    stage = make_stage(steps=20, lora_learning_rate=2e-2, qformer_learning_rate=5e-3, mvm_weight=0.1)
+    stage = make_stage(
+        steps=20, lora_learning_rate=2e-2, qformer_learning_rate=5e-3, mvm=MaskedVideoModelling(weight=0.1)
+    )
     batch = stage.draw()
     stage.draw = lambda: batch
     losses = [stage.train_step() for _ in range(20)]
@@ -79,7 +81,7 @@ def test_losses_fall_on_one_batch_that_is_learnt_by_heart(make_stage):
 
 
 def test_masked_video_modelling_moves_the_q_former_by_itself(make_stage):
-    stage = make_stage(mvm_weight=1.0)
+    stage = make_stage(mvm=MaskedVideoModelling(weight=1.0))
     stage.model.train()
     samples = stage.draw()
     loss = stage.losses(samples, rows_of(stage, samples))["mvm"]
@@ -90,7 +92,7 @@ def test_masked_video_modelling_moves_the_q_former_by_itself(make_stage):
 
 
 def test_a_mask_that_drops_nothing_changes_nothing(make_stage, monkeypatch):
-    stage = make_stage(mvm_weight=1.0)
+    stage = make_stage(mvm=MaskedVideoModelling(weight=1.0))
     samples = stage.draw()
     keep_all = lambda count, rows, chance: torch.ones(rows, count, dtype=torch.bool)  # noqa: E731
     monkeypatch.setattr("gifqa.training.language.draw_kept", keep_all)
@@ -105,7 +107,7 @@ def test_a_mask_that_drops_nothing_changes_nothing(make_stage, monkeypatch):
 
 
 def test_the_masked_pass_reads_fewer_tokens_but_every_label(make_stage):
-    stage = make_stage(mvm_weight=1.0)
+    stage = make_stage(mvm=MaskedVideoModelling(weight=1.0))
     samples = stage.draw()
     batch = stage.language_batch(samples)
     tokens = stage.model.language_projection(stage.encode(samples, rows_of(stage, samples)))
@@ -150,9 +152,9 @@ def test_a_setting_that_the_model_does_not_fit_is_refused(make_stage, reader, vi
 
 
 def test_a_killed_run_resumes_as_if_it_had_not_been(make_stage, validation, tmp_path):
-    whole = make_stage(mvm_weight=0.1)
+    whole = make_stage(mvm=MaskedVideoModelling(weight=0.1))
     best = whole.run(tmp_path / "whole", validation)
-    cut = make_stage(mvm_weight=0.1)
+    cut = make_stage(mvm=MaskedVideoModelling(weight=0.1))
     original = cut.train_step
 
     def killed():
@@ -163,7 +165,7 @@ def test_a_killed_run_resumes_as_if_it_had_not_been(make_stage, validation, tmp_
     cut.train_step = killed
     with pytest.raises(KeyboardInterrupt):
         cut.run(tmp_path / "cut", validation)
-    resumed = make_stage(mvm_weight=0.1)
+    resumed = make_stage(mvm=MaskedVideoModelling(weight=0.1))
     assert resumed.run(tmp_path / "cut", validation) == best
 
     for name, value in whole.trained().items():

@@ -16,7 +16,7 @@ from gifqa.model.vision_language_model import build_language_batch  # noqa: E402
 from gifqa.training.lite import main, run_recipe  # noqa: E402
 from gifqa.training.lite_stages import TRAINING_STAGES, Inputs, LiteRun, load_trained  # noqa: E402
 from gifqa.training.loop import read_metrics  # noqa: E402
-from gifqa.training.recipe import load_recipe  # noqa: E402
+from gifqa.training.recipe_file import load_recipe  # noqa: E402
 from gifqa.training.run_folder import mark_done  # noqa: E402
 from gifqa.training.samples import read_annotations  # noqa: E402
 from gifqa.training.store import TextStore  # noqa: E402

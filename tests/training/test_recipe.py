@@ -6,7 +6,8 @@ import pytest
 pytest.importorskip("torch")
 
 from gifqa.errors import ConfigError
-from gifqa.training.recipe import Recipe, load_recipe
+from gifqa.training.recipe import Recipe
+from gifqa.training.recipe_file import load_recipe
 
 LITE = Path(__file__).parents[2] / "recipes" / "lite.toml"
 
@@ -58,8 +59,8 @@ def test_a_recipe_is_frozen():
         ("[qformer]\nheads = 8", "unknown key qformer.heads; known are grid_channels, grid_size, "),
         ("[text]\nzzz = 1", "unknown key text.zzz; known are tower. Correct the name, or leave it out."),
         (
-            "[pretraining]\nsteps = 0",
-            "pretraining.steps is 0: Input should be greater than or equal to 1. Correct",
+            "[language]\nsteps = 0",
+            "language.steps is 0: Input should be greater than or equal to 1. Correct",
         ),
         (
             '[language]\nvision = "grids"',
@@ -82,6 +83,38 @@ def test_a_recipe_is_frozen():
             '[language]\nvision = "none"',
             'language.vision is "none", but pretraining.blind is false: the Q-Former',
         ),
+        (
+            '[connector]\nkind = "blip2"',
+            'connector.kind is "blip2", but connector.source names no checkpoint',
+        ),
+        ('[connector]\nsource = "a/b"', "connector.source is 'a/b', but a connector of the kind \"qformer\""),
+        ('[connector]\nkind = "mlp"', 'connector.kind is "mlp", but pretraining.steps is 2000; only a'),
+        (
+            '[connector]\nkind = "mlp"\n[pretraining]\nsteps = 0\n[language]\nvision = "pooled"',
+            'language.vision is "pooled", which takes the place of the connector, but connector.kind is',
+        ),
+        (
+            "[qformer]\ngrid_size = 80",
+            "qformer.grid_size is 80, but the tower efficientnet-lite2 has 81 cells",
+        ),
+        (
+            "[language.mvm]\nrate_range = [0.7, 0.3]",
+            "language.mvm.rate_range is 0.7 to 0.3; it must rise, and end below 1",
+        ),
+        ("[language.mvm]\nwieght = 1.0", "unknown key language.mvm.wieght; did you mean weight?"),
+        (
+            'ends_with = "checkpoint"\n[language]\nglobal_local = 4',
+            "language.global_local is 4, but language.num_frames only 4; the local part",
+        ),
+        (
+            '[vision]\ntower = "openai/clip-vit-base-patch32"',
+            "ends_with is \"bundle\", which needs vision.tower to be 'efficientnet-lite2'; it is 'openai/",
+        ),
+        (
+            "[language]\nanswer_weight = 0",
+            'ends_with is "bundle", which needs an answer head (language.answer_weight > 0) to be True',
+        ),
+        ("[data.weights]\nvqa2 = 0", "data.weights.vqa2 is 0: Input should be greater than 0"),
         ("steps 5", "own.toml is no TOML file (Expected '='"),
     ],
 )

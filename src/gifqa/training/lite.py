@@ -26,7 +26,8 @@ import torch
 from gifqa.errors import ConfigError, GifQAError
 from gifqa.training.lite_stages import Figures, Inputs, LiteRun
 from gifqa.training.plots import draw_overview
-from gifqa.training.recipe import Recipe, load_recipe
+from gifqa.training.recipe import Recipe
+from gifqa.training.recipe_file import load_recipe
 from gifqa.training.release import STAGES
 from gifqa.training.run_folder import claim_folder, figures_of, lock, mark_done
 

