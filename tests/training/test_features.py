@@ -19,6 +19,7 @@ from gifqa.training.features import (  # noqa: E402
     list_pictures,
     photo_view,
 )
+from gifqa.training.frame_encoders import OnnxTower, TorchTower  # noqa: E402
 from gifqa.training.store import FeatureStore  # noqa: E402
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -36,7 +37,7 @@ def world(tmp_path, write_tower):
     frames[2].putpixel((0, 0), (0, 0, 0))  # or the encoder would merge it with the one before
     frames[0].save(clip, save_all=True, append_images=frames[1:], duration=[200, 300, 400], lossless=True)
     return (
-        write_tower(tmp_path / "tower.onnx", 3),
+        OnnxTower(write_tower(tmp_path / "tower.onnx", 3), 3, threads=1),
         list_pictures(photos, {"clip.webp": clip}),
         tmp_path / "features",
     )
@@ -76,7 +77,7 @@ def test_frames_of_a_clip_have_their_times(world):
 
 def test_features_are_those_of_the_pictures(world):
     tower, pictures, folder = world
-    index = extract(pictures, tower, folder, 3, threads=1)
+    index = extract(pictures, tower, folder)
     store = FeatureStore(folder)
 
     assert index["done"] == 3 * PHOTO_VIEWS + 3
@@ -94,21 +95,21 @@ def test_features_are_those_of_the_pictures(world):
 def test_extraction_goes_on_where_it_stopped(world, monkeypatch):
     tower, pictures, folder = world
     monkeypatch.setattr(features, "SAVE_EVERY", 4)
-    extract(pictures, tower, folder.with_name("whole"), 3, threads=1)
+    extract(pictures, tower, folder.with_name("whole"))
     real, calls = features.square, []
 
-    def killed(image):
+    def killed(image, side):
         calls.append(image)
         if len(calls) == 8:
             raise KeyboardInterrupt
-        return real(image)
+        return real(image, side)
 
     monkeypatch.setattr(features, "square", killed)
     with pytest.raises(KeyboardInterrupt):
-        extract(pictures, tower, folder, 3, threads=1)
+        extract(pictures, tower, folder)
     stopped = json.loads((folder / "index.json").read_text())["seen"]
     monkeypatch.setattr(features, "square", real)
-    extract(pictures, tower, folder, 3, threads=1)
+    extract(pictures, tower, folder)
 
     assert 0 < stopped < len(pictures)
     whole = folder.with_name("whole")
@@ -125,18 +126,60 @@ def test_files_that_cannot_be_decoded_are_left_out_and_listed(world, tmp_path, c
         Picture("missing.webp", tmp_path / "missing.webp", 0, True),
         Picture("missing.webp", tmp_path / "missing.webp", 1, True),
     ]
-    index = extract([*bad, *pictures], tower, folder, 3, threads=1)
+    index = extract([*bad, *pictures], tower, folder)
 
     assert set(index["failed"]) == {"damaged.png", "missing.webp"}
-    assert "missing.webp is left out: FileNotFoundError" in caplog.text
+    assert "missing.webp is left out: UnreadableMedia" in caplog.text
     assert set(FeatureStore(folder).items) == {picture.name for picture in pictures}
 
 
 def test_features_of_other_pictures_are_refused(world):
     tower, pictures, folder = world
-    extract(pictures, tower, folder, 3, threads=1)
+    extract(pictures, tower, folder)
 
     with pytest.raises(
         ConfigError, match=r"grid.npy has the shape \(20, 81, 3\), but these pictures .* need \(5, 81"
     ):
-        extract(pictures[:5], tower, folder, 3, threads=1)
+        extract(pictures[:5], tower, folder)
+
+
+def test_a_data_folder_without_one_picture_that_decodes_is_an_error(world, tmp_path):
+    tower, _, folder = world
+    (tmp_path / "page.gif").write_bytes(b"<html>")
+    pictures = list_pictures({"no.png": tmp_path / "no.png"}, {"page.gif": tmp_path / "page.gif"})
+
+    with pytest.raises(ConfigError, match=r"none of 2 pictures can be decoded \(no.png: FileNotFound.*Check"):
+        extract(pictures, tower, folder)
+    with pytest.raises(ConfigError, match=r"none of 0 pictures .*the data folder names no file"):
+        extract([], tower, folder.with_name("empty"))
+
+
+def test_a_gif_is_decoded_as_it_is_when_a_question_is_asked(raw_gif, raw_frame, tmp_path):
+    """Pillow shows black where a GIF is transparent, a browser and `gifqa ask` the white below."""
+    path = tmp_path / "clip.gif"
+    path.write_bytes(raw_gif([raw_frame(0, transparent=0), raw_frame(2), raw_frame(1, delay_cs=1)]))
+
+    assert [(frame.getpixel((1, 1)), seconds) for frame, seconds in clip_frames(path)] == [
+        ((255, 255, 255), 0.0),
+        (COLOURS["blue"], 0.1),
+        (COLOURS["green"], 0.2),
+    ]
+
+
+def test_a_tower_of_torch_gives_what_the_cache_holds(tmp_path):
+    class Tower(torch.nn.Module):
+        image_size, grid_size, channels, pooled_size = 4, 16, 3, 3
+
+        def forward(self, pixels):
+            grid = pixels.flatten(1, 2).float()
+            return grid, grid.mean(1)
+
+    Image.new("RGB", (9, 5), COLOURS["blue"]).save(tmp_path / "blue.png")
+    extract(
+        list_pictures({"blue.png": tmp_path / "blue.png"}, {}), TorchTower(Tower()), tmp_path / "features"
+    )
+    store = FeatureStore(tmp_path / "features")
+
+    assert store.grid_shape == (16, 3)
+    assert store.grid([0])[0, 7].tolist() == [0, 0, 255]
+    assert store.pooled([0])[0].tolist() == [0, 0, 255]

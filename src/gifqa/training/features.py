@@ -4,7 +4,7 @@ A photo is kept as `PHOTO_VIEWS` views, the whole picture and crops of it, so th
 still or, several views in a row, as a small camera move. A clip is kept as up to `CLIP_FRAMES` frames spread
 evenly in time.
 
-    grid.npy    float16 (rows, 81, C)      pooled.npy  float16 (rows, 1280)
+    grid.npy    float16 (rows, G, C)       pooled.npy  float16 (rows, P)
     index.json  {"items": {name: {"rows": [...], "flipped": [...], "pts_seconds": [...], "is_clip": ...}},
                  "done": rows written, "seen": pictures read, "failed": {name: why}}
 """
@@ -20,11 +20,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageEnhance, ImageSequence
+from PIL import Image, ImageEnhance
 
-from gifqa.errors import ConfigError
-from gifqa.extras import require
-from gifqa.model.vision import GRID_SIDE, HEAD_CHANNELS, IMAGE_SIZE
+from gifqa.errors import ConfigError, MediaError
+from gifqa.frames import decode_frames
+from gifqa.media import load_media
+from gifqa.model.vision import IMAGE_SIZE
+from gifqa.training.frame_encoders import FrameEncoder
 
 PHOTO_VIEWS = 4
 CLIP_FRAMES = 8
@@ -34,8 +36,16 @@ JITTER = 0.2
 """Brightness and contrast of crops change by at most this share; hue never does: colours are answers."""
 BATCH_SIZE = 16
 SAVE_EVERY = 2000
-UNREADABLE = (OSError, ValueError, SyntaxError, IndexError, EOFError, Image.DecompressionBombError)
-"""What Pillow raises on damaged files."""
+UNREADABLE = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    IndexError,
+    EOFError,
+    Image.DecompressionBombError,
+    MediaError,
+)
+"""What damaged photos and clips raise."""
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +65,7 @@ class Row(NamedTuple):
 
     picture: Picture
     pixels: NDArray[np.uint8]
-    """(260, 260, 3)."""
+    """RGB (S, S, 3), S the side that the encoder takes."""
     mirrored: bool
     pts_seconds: float
 
@@ -91,23 +101,25 @@ def photo_view(image: Image.Image, view: int, name: str) -> tuple[Image.Image, b
 
 
 def clip_frames(path: Path) -> list[tuple[Image.Image, float]]:
-    """Up to `CLIP_FRAMES` frames of a clip, evenly spread, with their times in seconds."""
-    with Image.open(path) as clip:
-        count = getattr(clip, "n_frames", 1)
-        kept_count = min(count, CLIP_FRAMES)
-        kept = {int((index + 0.5) * count / kept_count) for index in range(kept_count)}
-        frames, seconds = [], 0.0
-        for index, frame in enumerate(ImageSequence.Iterator(clip)):
-            frame.load()  # the frame's own duration is known only then
-            if index in kept:
-                frames.append((frame.convert("RGB"), seconds))
-            seconds += max(frame.info.get("duration", 100), 20) / 1000
-    return frames
+    """Up to `CLIP_FRAMES` frames of a clip, evenly spread, with their times in seconds.
+
+    Decoded as they are when a question is asked about the clip; damaged frames are left out.
+
+    Raises:
+        MediaError: if the clip is missing, over a limit, or none of its frames decodes.
+    """
+    media = load_media(path)
+    count = decode_frames(media, indices=[0]).num_frames
+    kept_count = min(count, CLIP_FRAMES)
+    kept = [int((index + 0.5) * count / kept_count) for index in range(kept_count)]
+    frames = decode_frames(media, indices=kept)
+    images = map(Image.fromarray, frames.pixels)
+    return list(zip(images, frames.pts_seconds.tolist(), strict=True))
 
 
-def square(image: Image.Image) -> NDArray[np.uint8]:
-    """The picture squashed to the tower's input, uint8 (260, 260, 3)."""
-    return np.asarray(image.convert("RGB").resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.BICUBIC))
+def square(image: Image.Image, side: int = IMAGE_SIZE) -> NDArray[np.uint8]:
+    """The picture squashed to an encoder's input, uint8 (side, side, 3)."""
+    return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))
 
 
 @dataclass
@@ -116,6 +128,8 @@ class PictureReader:
 
     failed: dict[str, str] = field(default_factory=dict)
     """Name of a picture -> why it was left out."""
+    side: int = IMAGE_SIZE
+    """Of the square that pictures become."""
     _clip: tuple[Path | None, list[tuple[Image.Image, float]]] = (None, [])
     """The clip at hand, decoded once for all its frames."""
 
@@ -137,50 +151,43 @@ class PictureReader:
         if not picture.is_clip:
             with Image.open(picture.path) as photo:
                 view, mirrored = photo_view(photo.convert("RGB"), picture.view, picture.name)
-            return Row(picture, square(view), mirrored, 0.0)
+            return Row(picture, square(view, self.side), mirrored, 0.0)
         if self._clip[0] != picture.path:
             self._clip = picture.path, clip_frames(picture.path)
         frames = self._clip[1]
         if picture.view >= len(frames):
             return None
         image, seconds = frames[picture.view]
-        return Row(picture, square(image), False, seconds)
+        return Row(picture, square(image, self.side), False, seconds)
 
 
-def extract(
-    pictures: Sequence[Picture], tower_path: Path, folder: Path, channels: int, *, threads: int = 2
-) -> dict[str, Any]:
-    """Run the exported tower over all pictures and write the cache; goes on where an earlier run stopped.
+def extract(pictures: Sequence[Picture], encoder: FrameEncoder, folder: Path) -> dict[str, Any]:
+    """Encode all pictures and write the cache; goes on where an earlier run stopped.
 
     Args:
         pictures: from `list_pictures`.
-        tower_path: the tower as ONNX: pixels uint8 (N, 260, 260, 3) -> grid (N, 81, C), pooled (N, 1280).
+        encoder: the frozen tower.
         folder: where `grid.npy`, `pooled.npy` and `index.json` go.
-        channels: C of the tower's grid.
-        threads: threads of ONNX Runtime.
 
     Returns:
         The index, as index.json holds it.
 
     Raises:
-        ConfigError: if the folder holds the features of other pictures or of another tower.
+        ConfigError: if the folder holds the features of other pictures or of another tower, or if no picture
+            can be decoded.
     """
-    onnxruntime = require("onnxruntime", "train")
     folder.mkdir(parents=True, exist_ok=True)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(str(tower_path), options, providers=["CPUExecutionProvider"])
     index_path = folder / "index.json"
     index: dict[str, Any] = {"items": {}, "done": 0, "seen": 0}
     if index_path.exists():
         index = json.loads(index_path.read_text(encoding="utf-8"))
-    arrays = _open_arrays(folder, len(pictures), channels, is_new=not index["seen"])
-    reader = PictureReader(index.setdefault("failed", {}))
+    arrays = _open_arrays(folder, len(pictures), encoder, is_new=not index["seen"])
+    reader = PictureReader(index.setdefault("failed", {}), encoder.image_size)
     while index["seen"] < len(pictures):
         chunk = pictures[index["seen"] : index["seen"] + SAVE_EVERY]
         rows = reader.read(chunk)
         while batch := list(islice(rows, BATCH_SIZE)):
-            grid, pooled = session.run(None, {"pixels": np.stack([row.pixels for row in batch])})
+            grid, pooled = encoder.encode(np.stack([row.pixels for row in batch]))
             arrays["grid"][index["done"] : index["done"] + len(batch)] = grid
             arrays["pooled"][index["done"] : index["done"] + len(batch)] = pooled
             _enter(index, batch)
@@ -191,13 +198,19 @@ def extract(
         partial.write_text(json.dumps(index), encoding="utf-8")
         partial.replace(index_path)
         logger.info("features: %d of %d pictures", index["seen"], len(pictures))
+    if not index["items"]:
+        name, why = next(iter(index["failed"].items()), ("none was given", "the data folder names no file"))
+        raise ConfigError(
+            f"none of {len(index['failed'])} pictures can be decoded ({name}: {why}); training needs some. "
+            "Check the data folder."
+        )
     return index
 
 
 def _open_arrays(
-    folder: Path, num_rows: int, channels: int, *, is_new: bool
+    folder: Path, num_rows: int, encoder: FrameEncoder, *, is_new: bool
 ) -> dict[str, np.memmap[Any, Any]]:
-    shapes = {"grid": (num_rows, GRID_SIDE**2, channels), "pooled": (num_rows, HEAD_CHANNELS)}
+    shapes = {"grid": (num_rows, *encoder.grid_shape), "pooled": (num_rows, encoder.pooled_size)}
     arrays = {}
     for name, shape in shapes.items():
         path = folder / f"{name}.npy"

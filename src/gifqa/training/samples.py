@@ -4,23 +4,24 @@
     clips    JSONL: clip, split, description, captions?
     pairs    what `gifqa synthesize` made of the captions of both
 
-A picture is a photo or a clip; its name is that of its file, relative to its folder.
+A picture is a photo or a clip; its name is that of its file, relative to its folder. `gifqa.training.sources`
+finds the files of a data folder; this module reads each kind.
 """
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gifqa.data.records import read_records
+from gifqa.data.records import QARecord, read_records
 from gifqa.data.tables import read_rows
 from gifqa.errors import RecordError
-from gifqa.prompt import normalise_answer
+from gifqa.prompt import STATEMENT_ANSWERS, normalise_answer
+from gifqa.training.mirroring import forbids_mirroring
 
 NUMBER_WORDS = ("zero", "one", "two", "three", "four", "five", "six")
-SIDE_WORDS = frozenset({"left", "right"})
 PLURALS = {"person": "people", "mouse": "mice", "knife": "knives"}
 NUM_OPTIONS = 4
 
@@ -34,15 +35,15 @@ class Sample:
     answer: str
     """As `normalise_answer` gives it."""
     source: str
-    """caption-open, caption-yes/no, objects, visual7w, vqa2, vqa2-yn, statements."""
+    """caption-open, caption-yes/no, objects, visual7w, vqa2, vqa2-yn, statements; or a file of pairs."""
     answer_type: str
     options: tuple[str, ...] = ()
     """Four-way choice: the right answer first."""
 
     @property
     def has_sides(self) -> bool:
-        """Whether mirroring the picture would make the answer wrong."""
-        return bool(SIDE_WORDS & set(f"{self.question} {self.answer}".lower().replace("?", " ").split()))
+        """Whether mirroring the picture may make the answer wrong; see `gifqa.training.mirroring`."""
+        return any(map(forbids_mirroring, (self.question, self.answer, *self.options)))
 
     @property
     def group(self) -> str:
@@ -58,6 +59,12 @@ class Annotations:
     captions: dict[str, tuple[str, ...]] = field(default_factory=dict)
     labels: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """COCO classes of the pictures whose boxes are known."""
+    weights: Mapping[str, float] = field(default_factory=dict)
+    """Source -> share of the questions drawn; empty takes the shares of `gifqa.training.batches`."""
+
+    def has_sides(self, name: str) -> bool:
+        """Whether a mirrored view of the picture may make one of its captions wrong."""
+        return any(map(forbids_mirroring, self.captions.get(name, ())))
 
     def by_source(self) -> dict[str, list[Sample]]:
         """The samples in groups."""
@@ -72,6 +79,7 @@ class Annotations:
             [sample for sample in self.samples if sample.picture in pictures],
             {name: captions for name, captions in self.captions.items() if name in pictures},
             {name: labels for name, labels in self.labels.items() if name in pictures},
+            self.weights,
         )
 
 
@@ -82,8 +90,27 @@ def read_annotations(photos: Path, clips: Path, pairs: Path | Sequence[Path], sp
         RecordError: at the first line of a file that cannot be used, named by file and line.
     """
     found = Annotations()
+    add_photos(found, read_lines(photos, ("image", "split")), split)
+    for record in read_lines(clips, ("clip", "split", "description")):
+        if record["split"] == split:
+            found.captions[record["clip"]] = (*(record.get("captions") or ()), record["description"])
+    for path in [pairs] if isinstance(pairs, Path) else pairs:
+        for record in read_records(path):
+            if record.split == split:
+                found.samples += pair_samples(record, record.gif)
+    return found
+
+
+def add_photos(found: Annotations, records: Iterable[dict[str, Any]], split: str) -> None:
+    """Enter the photos of a split: captions, boxes, what people asked, statements.
+
+    Args:
+        found: where they are entered.
+        records: of all splits, as `captions.jsonl` holds them.
+        split: "train", "val" or "test".
+    """
     chance = random.Random(split)
-    records = [record for record in read_lines(photos, ("image", "split")) if record["split"] == split]
+    records = [record for record in records if record["split"] == split]
     classes = Counter(label for record in records for label in set(record.get("labels") or ()))
     for record in records:
         name = record["image"]
@@ -93,12 +120,6 @@ def read_annotations(photos: Path, clips: Path, pairs: Path | Sequence[Path], sp
             found.labels[name] = tuple(sorted({entry[0] for entry in record["objects"]}))
             found.samples += object_samples(name, record["objects"], classes, chance)
         found.samples += human_samples(record)
-    for record in read_lines(clips, ("clip", "split", "description")):
-        if record["split"] == split:
-            found.captions[record["clip"]] = (*(record.get("captions") or ()), record["description"])
-    for path in [pairs] if isinstance(pairs, Path) else pairs:
-        found.samples += pair_samples(path, split)
-    return found
 
 
 def read_lines(path: Path, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
@@ -119,13 +140,21 @@ def read_lines(path: Path, needed: Sequence[str]) -> Iterator[dict[str, Any]]:
         yield row.values
 
 
-def pair_samples(path: Path, split: str) -> Iterator[Sample]:
-    """The pairs of a split that `gifqa synthesize` made."""
-    for record in read_records(path):
-        answer = normalise_answer(record.answer)
-        if record.split == split and answer:
-            source = "caption-yes/no" if record.answer_type == "yes/no" else "caption-open"
-            yield Sample(record.gif, record.question, answer, source, record.answer_type)
+def pair_samples(record: QARecord, picture: str, source: str | None = None) -> Iterator[Sample]:
+    """The sample of a record, none if its answer is empty.
+
+    Args:
+        record: made by `gifqa synthesize`, or by people.
+        picture: the name that the record's GIF has in the data folder.
+        source: what to call it; None tells open questions from yes/no ones.
+    """
+    answer = normalise_answer(record.answer)
+    if answer:
+        kind = "yes/no" if answer in STATEMENT_ANSWERS and not record.answer_type else record.answer_type
+        source = source or ("caption-yes/no" if kind == "yes/no" else "caption-open")
+        others = [option for option in map(normalise_answer, record.options or ()) if option != answer]
+        options = (answer, *others) if len(others) == NUM_OPTIONS - 1 else ()
+        yield Sample(picture, record.question, answer, source, kind, options)
 
 
 def human_samples(record: dict[str, Any]) -> Iterator[Sample]:

@@ -59,7 +59,7 @@ class FeatureStore:
         return torch.from_numpy(self._grid[np.asarray(rows)])
 
     def pooled(self, rows: Sequence[int]) -> Tensor:
-        """float32 (len(rows), 1280)."""
+        """float32 (len(rows), P)."""
         return torch.from_numpy(self._pooled[np.asarray(rows)].astype(np.float32))
 
 
