@@ -1,57 +1,61 @@
-import random
-
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from gifqa.training.losses import MASK_RATE_RANGE, draw_kept, mvm_loss  # noqa: E402
+from gifqa.training.losses import MVMDecoder, mvm_loss, summed_cross_entropy  # noqa: E402
+
+DISTANCES = ("cosine", "rmse", "mse")
+KEPT = torch.tensor([[True, False, True], [False, True, True]])
 
 
-def test_every_row_drops_the_same_number_of_tokens_within_the_range():
-    for seed in range(20):
-        kept = draw_kept(16, 5, random.Random(seed))
-        dropped = (~kept).sum(1)
-
-        assert dropped.unique().numel() == 1
-        assert int(MASK_RATE_RANGE[0] * 16) <= dropped[0] <= int(MASK_RATE_RANGE[1] * 16)
+def readings():
+    torch.manual_seed(0)
+    return torch.randn(2, 2, 4, requires_grad=True), torch.randn(2, 3, 4, requires_grad=True)
 
 
-def test_rows_drop_different_tokens():
-    kept = draw_kept(16, 8, random.Random(0))
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_equal_readings_cost_nothing_and_move_nothing(distance):
+    masked = torch.randn(2, 5, 8, requires_grad=True)
+    loss = mvm_loss(masked, masked.detach().clone(), torch.ones(2, 5, dtype=torch.bool), distance)
+    loss.backward()
 
-    assert len({tuple(row.tolist()) for row in kept}) > 1
-
-
-def test_nothing_masked_costs_nothing():
-    states = torch.randn(2, 5, 8)
-
-    assert mvm_loss(states, states.clone(), torch.ones(2, 5, dtype=torch.bool)).item() == pytest.approx(
-        0, abs=1e-5
-    )
+    assert loss.item() == pytest.approx(0, abs=2e-6)
+    assert masked.grad.abs().max() < 1e-6
 
 
-def test_loss_is_two_minus_two_cosines_at_the_kept_places():
-    full = torch.randn(2, 3, 4)
-    kept = torch.tensor([[True, False, True], [False, True, True]])
-    masked = torch.randn(2, 2, 4)
-    pairs = [
-        (masked[0, 0], full[0, 0]),
-        (masked[0, 1], full[0, 2]),
-        (masked[1, 0], full[1, 1]),
-        (masked[1, 1], full[1, 2]),
-    ]
-    expected = [2 - 2 * (a @ b) / a.norm() / b.norm() for a, b in pairs]
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_the_masked_reading_gets_a_gradient_and_the_full_one_none(distance):
+    masked, full = readings()
+    mvm_loss(masked, full, KEPT, distance).backward()
 
-    assert mvm_loss(masked, full, kept).item() == pytest.approx(sum(expected).item() / 4, rel=1e-5)
-
-
-def test_the_masked_reading_gets_a_gradient_and_the_full_one_none():
-    masked = torch.randn(2, 2, 4, requires_grad=True)
-    full = torch.randn(2, 3, 4, requires_grad=True)
-    mvm_loss(masked, full, torch.tensor([[True, True, False]] * 2)).backward()
-
-    assert masked.grad.abs().sum() > 0
+    assert (masked.grad != 0).any(-1).all()
     assert full.grad is None
+
+
+def test_distances_are_those_of_the_docstring_at_the_kept_places():
+    masked, full = readings()
+    row_pairs = [
+        [(masked[0, 0], full[0, 0]), (masked[0, 1], full[0, 2])],
+        [(masked[1, 0], full[1, 1]), (masked[1, 1], full[1, 2])],
+    ]
+    cosines = [2 - 2 * (a @ b) / a.norm() / b.norm() for row in row_pairs for a, b in row]
+    squares = [torch.stack([(a - b).square() for a, b in row]).mean() for row in row_pairs]
+
+    expected = {
+        "cosine": sum(cosines) / 4,
+        "rmse": sum(square.sqrt() for square in squares) / 2,
+        "mse": sum(squares) / 2,
+    }
+    for distance, value in expected.items():
+        assert mvm_loss(masked, full, KEPT, distance).item() == pytest.approx(value.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("distance", DISTANCES)
+def test_the_loss_of_a_batch_is_the_mean_of_its_rows_losses(distance):
+    masked, full = readings()
+    rows = [mvm_loss(masked[i : i + 1], full[i : i + 1], KEPT[i : i + 1], distance) for i in range(2)]
+
+    assert mvm_loss(masked, full, KEPT, distance).item() == pytest.approx(sum(rows).item() / 2, rel=1e-5)
 
 
 def test_rows_that_keep_another_number_are_refused():
@@ -59,3 +63,18 @@ def test_rows_that_keep_another_number_are_refused():
 
     with pytest.raises(ValueError, match=r"every row of kept must have 2 true entries; they have \[2, 1\]"):
         mvm_loss(torch.randn(2, 2, 4), torch.randn(2, 3, 4), kept)
+
+
+def test_the_decoder_ends_in_a_norm():
+    decoded = MVMDecoder(16)(torch.randn(2, 3, 16) * 50)
+
+    assert decoded.shape == (2, 3, 16)
+    torch.testing.assert_close(decoded.square().mean(-1), torch.ones(2, 3), rtol=1e-3, atol=0)
+
+
+def test_summed_cross_entropy_of_a_batch_is_the_sum_of_its_parts():
+    logits, labels = torch.randn(6, 9), torch.tensor([1, 8, -100, 0, 3, -100])
+    parts = summed_cross_entropy(logits[:2], labels[:2]) + summed_cross_entropy(logits[2:], labels[2:])
+
+    torch.testing.assert_close(summed_cross_entropy(logits, labels), parts)
+    assert summed_cross_entropy(logits[2:3], labels[2:3]) == 0

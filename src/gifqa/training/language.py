@@ -31,7 +31,8 @@ from gifqa.training.batches import (
     pack_grids,
 )
 from gifqa.training.loop import Plan, check_finite, run_stage
-from gifqa.training.losses import draw_kept, mvm_loss
+from gifqa.training.losses import mvm_loss
+from gifqa.training.masking import draw_kept, drop_tokens, teacher_states
 from gifqa.training.recipe import LanguageTraining
 from gifqa.training.samples import Sample
 from gifqa.training.schedule import RunningMean, cosine_rate
@@ -60,9 +61,9 @@ class LanguageStage:
         targets: Targets,
         settings: LanguageTraining,
     ) -> None:
-        if isinstance(model.qformer, PooledFrames) != (settings.vision == "pooled"):
+        if isinstance(model.connector, PooledFrames) != (settings.vision == "pooled"):
             raise ConfigError(
-                f"language.vision is {settings.vision!r}, but the model has a {type(model.qformer).__name__};"
+                f"language.vision is {settings.vision!r}, but the model has a {type(model.connector).__name__};"
                 ' "pooled" needs PooledFrames, the others a QFormer. Build the model for the setting.'
             )
         self.model, self.tokenizer, self.store, self.texts = model, tokenizer, store, texts
@@ -93,7 +94,7 @@ class LanguageStage:
     @property
     def num_visual(self) -> int:
         """K, the visual tokens of a sequence."""
-        return self.model.qformer.config.num_query_tokens
+        return self.model.num_visual_tokens
 
     def trained(self) -> dict[str, Tensor]:
         """The parameters that this stage moves, by name."""
@@ -113,7 +114,7 @@ class LanguageStage:
         if self.settings.vision == "none":
             grid = torch.zeros_like(grid)
         question, question_mask = self.texts.states([sample.question for sample in samples])
-        states: Tensor = self.model.qformer(grid, frame_mask, question, question_mask)
+        states: Tensor = self.model.connector(grid, frame_mask, question, question_mask)
         return states
 
     def language_batch(self, samples: Sequence[Sample]) -> LanguageBatch:
@@ -160,21 +161,16 @@ class LanguageStage:
             Logits (M, V), labels (M,), and the masked-video-modelling loss.
         """
         rows, count = tokens.shape[:2]
-        first = torch.ones(rows, 1, dtype=torch.bool)
-        kept = torch.cat([first, draw_kept(count - 1, rows, self.chance)], dim=1)
-        with torch.no_grad():
-            embeds = self.model.inputs_embeds(tokens, batch)
-            full = self.model.last_hidden(embeds, batch.attention_mask)[:, :count]
+        kept = draw_kept(count, rows, self.settings.mvm, self.chance, always_kept=1)
         embeds = self.model.inputs_embeds(tokens, batch)
-        stay = torch.cat([kept, torch.ones(rows, embeds.shape[1] - count, dtype=torch.bool)], dim=1)
-        length = int(stay[0].sum())
-        hidden = self.model.last_hidden(
-            embeds[stay].view(rows, length, -1), batch.attention_mask[stay].view(rows, length)
-        )
-        labels = batch.labels[stay].view(rows, length)[:, 1:]
-        at = labels != IGNORE_INDEX
+        masked = drop_tokens(embeds, batch, kept)
+        hidden = self.model.last_hidden(masked.inputs_embeds, masked.attention_mask)
+        at = masked.labels[:, 1:] != IGNORE_INDEX
         logits = self.model.language_model.get_output_embeddings()(hidden[:, :-1][at])
-        return logits, labels[at], mvm_loss(hidden[:, : int(kept[0].sum())].float(), full.float(), kept)
+        read = hidden[masked.visual_mask].view(rows, -1, hidden.shape[-1])
+        target = teacher_states(self.model, embeds, batch)
+        distance = mvm_loss(read.float(), target.float(), kept, self.settings.mvm.distance)
+        return logits, masked.labels[:, 1:][at], distance
 
     def train_step(self) -> dict[str, float]:
         """One optimiser step; returns the losses."""

@@ -1,48 +1,58 @@
-"""Masked video modelling: the second loss of training, a switch of the language stage.
+"""Masked video modelling: the second loss of the language stage, a switch of the recipe.
+
+The language model reads a sequence twice: once with some visual tokens dropped (the student, on which the
+language-model loss is taken), once with all of them (the teacher). This loss pulls the student's reading of
+the tokens it kept towards the teacher's.
 
 Reference: ST-LLM (Liu et al., 2024), https://arxiv.org/abs/2404.00308
 """
 
-import random
+from typing import Literal
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-MASK_RATE_MEAN, MASK_RATE_SPREAD = 0.5, 0.1
-MASK_RATE_RANGE = (0.3, 0.7)
-"""The paper's range; its published code clips to (0.1, 0.7)."""
+Distance = Literal["cosine", "rmse", "mse"]
+LEAST_SQUARE = 1e-12
+"""Under the root: at zero its slope would be infinite."""
 
 
-def draw_kept(num_tokens: int, batch: int, chance: random.Random) -> Tensor:
-    """Which visual tokens the masked pass sees, bool (batch, num_tokens).
+class MVMDecoder(nn.Module):
+    """What ST-LLM's code (`mvm_decoder`) puts after the student's states: a linear layer, then a norm.
 
-    One rate a batch, drawn from a normal distribution and clipped; exactly floor(rate * N) whole tokens of
-    each row are dropped, at random. The original's notebook zeroed single numbers, each by its own coin.
+    Only training has use for it: no checkpoint of the model holds it. The teacher's states do not pass it.
 
     Args:
-        num_tokens: N.
-        batch: rows.
-        chance: draws the rate and the tokens.
+        hidden_size: E, of the language model.
     """
-    rate = min(max(chance.gauss(MASK_RATE_MEAN, MASK_RATE_SPREAD), MASK_RATE_RANGE[0]), MASK_RATE_RANGE[1])
-    kept = torch.ones(batch, num_tokens, dtype=torch.bool)
-    for row in kept:
-        row[chance.sample(range(num_tokens), int(rate * num_tokens))] = False
-    return kept
+
+    def __init__(self, hidden_size: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(hidden_size, hidden_size)
+        self.norm = nn.LayerNorm(hidden_size)
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(..., E) -> (..., E)."""
+        decoded: Tensor = self.norm(self.linear(hidden))
+        return decoded
 
 
-def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor) -> Tensor:
-    """Distance between the two readings of the visual tokens that the mask kept: 2 - 2 cos, averaged.
+def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor, distance: Distance = "cosine") -> Tensor:
+    """Distance between the two readings of the visual tokens that the mask kept.
 
-    The language model reads the visual tokens twice, once with some dropped; this pulls the first reading
-    towards the second, which gets no gradient. This is the form of ST-LLM's code, without the linear layer
-    and norm that it puts after the first reading.
+        cosine   mean over rows and kept tokens of 2 - 2 cos(masked, unmasked), as ST-LLM's code has it
+        rmse     mean over rows of the root of mse within the row: the distance of the original's readme
+        mse      mean over rows, kept tokens and dimensions of (masked - unmasked)^2
+
+    The original's notebook sums squares over the tokens it zeroed, divides by the number of the others, and
+    lets the gradient through both readings. Here only the first reading gets one. A root a row, not one a
+    batch, makes the loss of a batch the mean of its parts' losses, however it is split.
 
     Args:
-        masked: last hidden states of the masked pass at the visual places, (B, K, D), K tokens kept.
-        unmasked: last hidden states of the full pass at the visual places, (B, N, D).
+        masked: last hidden states of the masked pass at the visual places, (B, K, E), K tokens kept.
+        unmasked: last hidden states of the full pass at the visual places, (B, N, E).
         kept: which of the N tokens the masked pass saw, bool (B, N), K true a row.
+        distance: which of the three.
 
     Returns:
         The loss, a scalar >= 0.
@@ -56,4 +66,18 @@ def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor) -> Tensor:
             f"every row of kept must have {masked.shape[1]} true entries; they have {counts.tolist()}"
         )
     target = unmasked.detach()[kept].view_as(masked)
-    return (2 - 2 * F.cosine_similarity(masked, target, dim=-1)).mean()
+    if distance == "cosine":
+        return (2 - 2 * F.cosine_similarity(masked, target, dim=-1)).mean()
+    squares = (masked - target).square().flatten(1).mean(1)
+    return (squares.clamp_min(LEAST_SQUARE).sqrt() if distance == "rmse" else squares).mean()
+
+
+def summed_cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> Tensor:
+    """Cross-entropy summed, not averaged: parts of a batch may then be divided by the count of the whole.
+
+    Args:
+        logits: (M, V), any floating dtype; computed in float32.
+        labels: (M,).
+        ignore_index: rows with this label count nothing.
+    """
+    return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum")
