@@ -4,13 +4,16 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from gifqa.errors import ConfigError  # noqa: E402
 from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
 from gifqa.training.batches import (  # noqa: E402
     Sampler,
+    caption_sample,
     choose_rows,
     draw_validation,
     fixed_rows,
     pack_grids,
+    upright_rows,
 )
 
 PHOTO, CLIP = "world/red-0.jpg", "world/red-1.webp"
@@ -87,3 +90,36 @@ def test_validation_is_drawn_once_and_by_source(annotations):
     assert drawn == draw_validation(annotations, counts, 0)
     assert [sample.source for sample in drawn] == ["caption-open"] * 3 + ["captions"] * 2 + ["visual7w"] * 12
     assert {sample.question for sample in drawn if sample.source == "captions"} == {DESCRIBE_QUESTION}
+
+
+def test_weights_of_the_recipe_take_the_place_of_the_usual_shares(annotations, texts):
+    annotations.weights = {"visual7w": 3, "match": 1, "vqa2": 5}
+    sources = [sample.source for sample in Sampler(annotations, texts, 0).draw(400)]
+
+    assert set(sources) == {"visual7w", "match"}  # nothing is there of vqa2
+    assert sources.count("visual7w") == pytest.approx(300, abs=40)
+
+
+def test_nothing_left_to_draw_is_an_error(annotations, texts):
+    with pytest.raises(ConfigError, match=r"no question and no caption is left to train on.*`failed`"):
+        Sampler(annotations.only({}), texts, 0)
+    annotations.weights = {"vqa2": 1}
+    with pytest.raises(ConfigError, match=r"data\.weights names vqa2, of which nothing is left .* visual7w"):
+        Sampler(annotations, texts, 0)
+
+
+def test_without_captions_no_statement_is_drawn(annotations, texts):
+    """A whole caption cannot be asked about where there is none."""
+    annotations.captions.clear()
+
+    assert "match" not in {sample.source for sample in Sampler(annotations, texts, 0).draw(200)}
+
+
+def test_captions_about_sides_keep_their_picture_from_being_mirrored(store, annotations):
+    annotations.captions[PHOTO] = ("a red screen", "an arrow to the left")
+
+    assert annotations.has_sides(PHOTO)
+    assert not annotations.has_sides("world/green-0.jpg")
+    assert caption_sample(PHOTO, annotations.captions[PHOTO][1]).has_sides
+    assert upright_rows(store, PHOTO) == [store.rows(PHOTO)[0]]
+    assert upright_rows(store, CLIP) == store.rows(CLIP)

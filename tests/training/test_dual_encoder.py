@@ -102,3 +102,16 @@ def test_fewer_captions_than_a_batch_are_refused(make_stage):
         ConfigError, match=r"batch_size is 512, but there are only 24 captions; an epoch must"
     ):
         make_stage(ContrastSettings())
+
+
+def test_texts_about_sides_see_no_mirrored_view(make_stage, store):
+    """The second view of a photo is mirrored."""
+    stage, name = make_stage(), "world/red-0.jpg"
+    whole, mirrored = (store.pooled([row])[0].tolist() for row in store.rows(name))
+
+    def seen(text):
+        return {tuple(stage.features([(name, [text])])[1][0].tolist()) for _ in range(20)}
+
+    stage.settings = SETTINGS.model_copy(update={"feature_noise": 0.0})
+    assert seen("a red screen") == {tuple(whole), tuple(mirrored)}
+    assert seen("red on the left") == {tuple(whole)}

@@ -19,7 +19,7 @@ from gifqa.training.features import (  # noqa: E402
     list_pictures,
     photo_view,
 )
-from gifqa.training.frame_encoders import OnnxTower, TorchTower  # noqa: E402
+from gifqa.training.frame_encoders import OnnxTower  # noqa: E402
 from gifqa.training.store import FeatureStore  # noqa: E402
 
 COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
@@ -164,22 +164,3 @@ def test_a_gif_is_decoded_as_it_is_when_a_question_is_asked(raw_gif, raw_frame, 
         (COLOURS["blue"], 0.1),
         (COLOURS["green"], 0.2),
     ]
-
-
-def test_a_tower_of_torch_gives_what_the_cache_holds(tmp_path):
-    class Tower(torch.nn.Module):
-        image_size, grid_size, channels, pooled_size = 4, 16, 3, 3
-
-        def forward(self, pixels):
-            grid = pixels.flatten(1, 2).float()
-            return grid, grid.mean(1)
-
-    Image.new("RGB", (9, 5), COLOURS["blue"]).save(tmp_path / "blue.png")
-    extract(
-        list_pictures({"blue.png": tmp_path / "blue.png"}, {}), TorchTower(Tower()), tmp_path / "features"
-    )
-    store = FeatureStore(tmp_path / "features")
-
-    assert store.grid_shape == (16, 3)
-    assert store.grid([0])[0, 7].tolist() == [0, 0, 255]
-    assert store.pooled([0])[0].tolist() == [0, 0, 255]

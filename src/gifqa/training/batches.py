@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from gifqa.errors import ConfigError
 from gifqa.prompt import DESCRIBE_QUESTION
 from gifqa.training.samples import Annotations, Sample
 from gifqa.training.store import FeatureStore, TextStore
@@ -22,27 +23,46 @@ SOURCE_SHARES = {
     "vqa2-yn": 0.04,
     "statements": 0.01,
 }
-"""What share of a batch each source gets; "match" asks whether a whole caption is true."""
+"""What share of a batch each source gets where the recipe has no `[data] weights`; sources that the data lack
+are left out. "match" asks whether a whole caption is true."""
 HARD_CANDIDATES = 24
 TOO_ALIKE = 0.75
 
 
 class Sampler:
-    """Draws samples by source, captions for contrast, and captions of other pictures that nearly fit."""
+    """Draws samples by source, captions for contrast, and captions of other pictures that nearly fit.
+
+    Raises:
+        ConfigError: if the annotations hold nothing to draw.
+    """
 
     def __init__(self, annotations: Annotations, texts: TextStore, seed: int) -> None:
         self.chance = random.Random(seed)
         self.texts = texts
         self.groups = annotations.by_source()
-        self.shares = {
-            name: share for name, share in SOURCE_SHARES.items() if name == "match" or name in self.groups
-        }
         self.captions = annotations.captions
         self.names = list(annotations.captions)
         self.labels = annotations.labels
+        self.shares = self._shares(annotations.weights)
+
+    def _shares(self, weights: Mapping[str, float]) -> dict[str, float]:
+        """The share of each source that there is, by the given weights or else by `SOURCE_SHARES`."""
+        there = [*self.groups, *(["match"] if self.names else [])]
+        if not there:
+            raise ConfigError(
+                "no question and no caption is left to train on; at least one must have its picture. See "
+                "`failed` in the figures of the stage `features`."
+            )
+        shares = {name: share for name, share in (weights or SOURCE_SHARES).items() if name in there}
+        if not shares:
+            raise ConfigError(
+                f"data.weights names {', '.join(weights)}, of which nothing is left to train on; there are "
+                f"{', '.join(there)}. Name one of these, or leave the weights out."
+            )
+        return shares
 
     def draw(self, size: int) -> list[Sample]:
-        """`size` samples in the proportions of `SOURCE_SHARES`, those of sources without samples left out."""
+        """`size` samples, their sources in the proportions of the shares."""
         sources = self.chance.choices(list(self.shares), list(self.shares.values()), k=size)
         return [
             self.match() if source == "match" else self.chance.choice(self.groups[source])
@@ -84,19 +104,24 @@ def choose_rows(
         name: of the picture.
         num_frames: how many rows are wanted.
         chance: draws them.
-        keep_sides: leave mirrored views out, for questions about left and right.
+        keep_sides: leave mirrored views out, as `gifqa.training.mirroring` asks for some texts.
     """
-    item = store.items[name]
-    rows = list(item["rows"])
+    rows = list(store.rows(name))
     if store.is_clip(name):
         chosen = sorted(chance.sample(range(len(rows)), min(num_frames, len(rows))))
         return [rows[index] for index in chosen]
     if keep_sides:
-        rows = [row for row, flipped in zip(rows, item["flipped"], strict=True) if not flipped]
+        rows = upright_rows(store, name)
     if num_frames == 1:
         return [rows[0] if chance.random() < 0.5 else chance.choice(rows)]
     chance.shuffle(rows)
     return rows[:num_frames]
+
+
+def upright_rows(store: FeatureStore, name: str) -> list[int]:
+    """The rows of a picture that are not mirrored: at least the whole photo, and all frames of a clip."""
+    item = store.items[name]
+    return [row for row, flipped in zip(item["rows"], item["flipped"], strict=True) if not flipped]
 
 
 def fixed_rows(store: FeatureStore, name: str, num_frames: int) -> list[int]:

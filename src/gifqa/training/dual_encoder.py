@@ -17,7 +17,9 @@ from torch.nn import functional as F
 
 from gifqa.errors import ConfigError
 from gifqa.model.dual_encoder import DualEncoderHeads
+from gifqa.training.batches import upright_rows
 from gifqa.training.loop import Plan, check_finite, run_stage
+from gifqa.training.mirroring import forbids_mirroring
 from gifqa.training.recipe import ContrastSettings
 from gifqa.training.statements import FitScale, SentenceStore, StatementGroup, fits, statement_loss
 from gifqa.training.store import FeatureStore, TextStore
@@ -106,7 +108,7 @@ class DualEncoderStage:
         batch = self.next_batch()
         names = [self.pictures[index].name for index, _ in batch]
         owner = torch.tensor([index for index, _ in batch])
-        features = self.features(names)
+        features = self.features([(name, [caption]) for name, (_, caption) in zip(names, batch, strict=True)])
         with torch.autocast("cpu", torch.bfloat16):
             scores = self.heads(*features, self.texts.sentence([caption for _, caption in batch]))
         losses = {"loss": contrast_loss(scores.float(), owner[:, None] == owner[None])}
@@ -124,9 +126,16 @@ class DualEncoderStage:
         self.step += 1
         return {name: value.item() for name, value in losses.items()}
 
-    def features(self, names: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Grids and pooled heads of a random view or frame of each picture."""
-        rows = [self.chance.choice(self.store.rows(name)) for name in names]
+    def features(self, shown: Sequence[tuple[str, Sequence[str]]]) -> tuple[Tensor, Tensor]:
+        """Grids and pooled heads of a random view or frame of each picture, of which its texts stay true."""
+        rows = [
+            self.chance.choice(
+                upright_rows(self.store, name)
+                if any(map(forbids_mirroring, texts))
+                else self.store.rows(name)
+            )
+            for name, texts in shown
+        ]
         grid = self.store.grid(rows).float()
         if self.settings.feature_noise:
             grid = grid + self.settings.feature_noise * torch.randn_like(grid)
@@ -137,7 +146,7 @@ class DualEncoderStage:
         groups = self.chance.sample(
             statements.groups, min(self.settings.statements_per_step, len(statements.groups))
         )
-        features = self.features([group.picture for group in groups])
+        features = self.features([(group.picture, group.statements) for group in groups])
         with torch.autocast("cpu", torch.bfloat16):
             frames = self.heads.encode_frames(*features)
             said = self.heads.encode_texts(statements.vectors(groups))

@@ -4,11 +4,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from gifqa.extras import require
-from gifqa.model.hugging_face_vision import HuggingFaceVision
 from gifqa.model.vision import GRID_SIDE, HEAD_CHANNELS, IMAGE_SIZE
 
 
@@ -57,18 +55,3 @@ class OnnxTower:
         """See `FrameEncoder`."""
         grid, pooled = self._session.run(None, {"pixels": pixels})
         return grid, pooled
-
-
-class TorchTower:
-    """A tower of Hugging Face."""
-
-    def __init__(self, tower: HuggingFaceVision) -> None:
-        self.image_size, self.pooled_size = tower.image_size, tower.pooled_size
-        self.grid_shape = (tower.grid_size, tower.channels)
-        self._tower = tower
-
-    @torch.inference_mode()
-    def encode(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """See `FrameEncoder`."""
-        grid, pooled = self._tower(torch.from_numpy(pixels))
-        return grid.half().numpy(), pooled.half().numpy()

@@ -129,7 +129,9 @@ class QFormerStage:
         """Losses of the caption pass."""
         pairs = self.sampler.draw_captions(self.settings.captions_per_step)
         names = [name for name, _ in pairs]
-        grid, frame_mask = self.grids(names, num_frames, [False] * len(names))
+        grid, frame_mask = self.grids(
+            names, num_frames, [self.targets.annotations.has_sides(name) for name in names]
+        )
         question, question_mask = self.texts.states([DESCRIBE_QUESTION] * len(names))
         model = self.model
         with torch.autocast("cpu", torch.bfloat16):
