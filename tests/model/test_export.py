@@ -156,7 +156,7 @@ def read_both(model, path, num_frames, num_words):
         "question": torch.randn(1, num_words, TEXT_SIZE),
         "question_mask": torch.ones(1, num_words, dtype=torch.bool),
     }
-    states = model.qformer(*inputs.values())
+    states = model.connector(*inputs.values())
     exact = [
         model.language_projection(states),
         model.answer_head(states),

@@ -115,5 +115,5 @@ def test_forward_gives_the_loss_that_trains_every_part(model, batch):
 
     assert states.shape == (2, K, 32)
     assert loss.item() > 0
-    for part in (model.qformer.query_tokens, model.language_projection.linear.weight):
+    for part in (model.connector.query_tokens, model.language_projection.linear.weight):
         assert part.grad.abs().sum() > 0

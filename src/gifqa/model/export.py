@@ -83,7 +83,7 @@ class _Reader(nn.Module):
     def forward(
         self, grid: Tensor, frame_mask: Tensor, question: Tensor, question_mask: Tensor
     ) -> tuple[Tensor, ...]:
-        states = self.model.qformer(grid, frame_mask, question, question_mask)
+        states = self.model.connector(grid, frame_mask, question, question_mask)
         head = self.model.answer_head
         return self.model.language_projection(states), head(states), head.state(states[:, 0])
 
@@ -115,8 +115,8 @@ def export_bundle(parts: Parts, folder: Path, *, name: str, version: str) -> Bun
         name=name,
         version=version,
         image_size=IMAGE_SIZE,
-        num_visual_tokens=parts.answerer.qformer.config.num_query_tokens,
-        max_frames=parts.answerer.qformer.config.max_frames,
+        num_visual_tokens=parts.answerer.connector.config.num_query_tokens,
+        max_frames=parts.answerer.connector.config.max_frames,
         max_text_tokens=MAX_TEXT_TOKENS,
         eos_token_id=language.eos_token_id,
         num_layers=language.num_hidden_layers,
@@ -154,7 +154,7 @@ def _export_text(parts: Parts, path: Path) -> None:
 
 
 def _export_reader(parts: Parts, path: Path) -> None:
-    config = parts.answerer.qformer.config
+    config = parts.answerer.connector.config
     examples = (
         torch.randn(1, 3, config.grid_size, config.grid_channels),
         torch.ones(1, 3, dtype=torch.bool),

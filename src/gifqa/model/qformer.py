@@ -15,6 +15,8 @@ import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
+from gifqa.model.connectors import ReadsQuestion
+
 HIDDEN_SCORE = -1e4
 """Attention score of a masked place."""
 
@@ -103,7 +105,13 @@ class QFormerLayer(nn.Module):
 
 
 class QFormer(nn.Module):
-    """Reads the cells of some frames into K query states, with the question in view."""
+    """Reads the cells of some frames into K query states, with the question in view.
+
+    It is a `gifqa.model.connectors.Connector`.
+    """
+
+    reads_question: ReadsQuestion = "states"
+    tokens_per_frame: int | None = None
 
     def __init__(self, config: QFormerConfig) -> None:
         super().__init__()
@@ -118,6 +126,16 @@ class QFormer(nn.Module):
         self.text_projection = nn.Linear(config.text_size, size)
         self.layers = nn.ModuleList(QFormerLayer(config) for _ in range(config.num_hidden_layers))
         self.final_norm = nn.LayerNorm(size)
+
+    @property
+    def num_visual_tokens(self) -> int:
+        """K."""
+        return self.config.num_query_tokens
+
+    @property
+    def hidden_size(self) -> int:
+        """D."""
+        return self.config.hidden_size
 
     def forward(self, grid: Tensor, frame_mask: Tensor, question: Tensor, question_mask: Tensor) -> Tensor:
         """Query states.
