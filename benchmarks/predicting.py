@@ -17,6 +17,7 @@ from gifqa.errors import ConfigError
 from gifqa.pipeline import GifQA
 from gifqa.retrieval.cache import FeatureCache
 from gifqa.retrieval.config import CacheConfig
+from gifqa.retrieval.embedder import DualEncoder, HuggingFaceEncoder
 
 ITEMS, PREDICTIONS, RUN = "items.jsonl", "predictions.jsonl", "run.json"
 
@@ -38,7 +39,23 @@ def load_qa(model: str) -> tuple[GifQA, str]:
     from gifqa.answering.lite import load_lite
 
     encoder, answerer = load_lite(None if model == LITE else Path(model))
-    return GifQA(encoder=encoder, answerer=answerer, cache=cache), encoder.name
+    return GifQA(encoder=encoder, answerer=answerer, cache=cache), answerer.identity
+
+
+def add_encoder_flag(parser: argparse.ArgumentParser) -> None:
+    """`--model` of the benchmarks that search and answer nothing."""
+    parser.add_argument(
+        "--model", default=LITE, help="lite, a bundle's folder, or hf:ID of a CLIP or SigLIP model"
+    )
+
+
+def load_encoder(model: str) -> DualEncoder:
+    """The bundle's encoder, or a CLIP or SigLIP model of Hugging Face."""
+    if model.startswith("hf:"):
+        return HuggingFaceEncoder(model.removeprefix("hf:"))
+    from gifqa.answering.lite import load_lite
+
+    return load_lite(None if model == LITE else Path(model))[0]
 
 
 def predict(qa: GifQA, identity: str, folder: Path, *, describe: bool = False) -> Path:

@@ -33,6 +33,28 @@ def test_the_digest_is_that_of_all_files(write_bundle):
     assert Bundle(folder).digest != before
 
 
+def test_a_calibration_changes_the_digest_but_not_that_of_the_encoder(write_bundle):
+    """Each recalibration made every cached embedding worthless."""
+    before = Bundle(write_bundle())
+    calibrated = {kind: {**NEUTRAL, "slope": 2} for kind in KINDS}
+    after = Bundle(write_bundle(config={"calibration": calibrated, "version": "1.1"}))
+
+    assert after.digest != before.digest
+    assert after.encoder_digest == before.encoder_digest
+
+
+def test_the_digest_of_the_encoder_is_that_of_its_towers_and_settings(write_bundle):
+    folder = write_bundle()
+    digests = {Bundle(folder).encoder_digest}
+    for name in ("vision.onnx", "text.onnx", "text_tokenizer.json"):
+        (folder / name).write_bytes(b"other weights")
+        write_checksums(folder)
+        digests.add(Bundle(folder).encoder_digest)
+    digests.add(Bundle(write_bundle(config={"image_size": 8})).encoder_digest)
+
+    assert len(digests) == 5
+
+
 @pytest.mark.parametrize("name", sorted(REQUIRED - {"config.json"}))
 def test_a_missing_file_is_named(write_bundle, name):
     folder = write_bundle()

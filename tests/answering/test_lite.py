@@ -153,6 +153,22 @@ def test_options_are_answered_as_the_user_wrote_them(make_runtime, options):
     assert {reply.text, *(other.answer for other in reply.alternatives)} == set(options)
 
 
+@pytest.mark.parametrize("options", [("yes", "no"), ("No.", "Yes!")])
+def test_a_choice_of_yes_and_no_is_a_question_for_yes_or_no(make_runtime, options):
+    """It was weighed as other choices are, and `--options yes,no` gave other answers than no options."""
+    runtime = make_runtime()
+    plain = weighed(runtime, "no", "Is the dog red?")
+    chosen = weighed(runtime, "no", "Is the dog red?", options)
+    calibration = runtime.bundle.config.calibration["yes/no"].model_copy(update={"yes_offset": 2.0})
+    shares = dict(zip(options, chosen.shares(calibration), strict=True))
+
+    assert (chosen.kind, chosen.candidates) == ("yes/no", options)
+    assert [shares[word] for word in sorted(options, reverse=True)] == pytest.approx(
+        list(plain.shares(calibration))
+    )
+    assert weighed(runtime, "no", "Is it?", ["yes", "no", "maybe"]).kind == "options"
+
+
 def test_options_are_weighed_in_the_form_of_answers(make_runtime):
     runtime = make_runtime(liked={"dog": -0.1})
     opinions = weighed(runtime, "dog", "What is it?", ["The Cat.", "A DOG!"])
@@ -293,11 +309,12 @@ def test_frames_of_another_encoder_are_refused(make_runtime):
             ask()
 
 
-def test_the_names_have_the_version_and_the_encoder_s_the_digest(make_runtime):
+def test_the_answerer_is_named_by_its_version_and_the_encoder_by_its_files(make_runtime):
     runtime = make_runtime()
 
     assert LiteAnswerer(runtime).name == "tiny 1.0"
-    assert LiteEncoder(runtime).name == f"tiny-1.0-{runtime.bundle.digest[:12]}"
+    assert LiteAnswerer(runtime).identity == f"tiny-1.0-{runtime.bundle.digest[:12]}"
+    assert LiteEncoder(runtime).name == f"tiny-{runtime.bundle.encoder_digest[:12]}"
 
 
 def test_the_encoder_gives_grids_and_embeddings(make_runtime):

@@ -36,12 +36,12 @@ def test_threads_open_the_decoder_once(runtime, monkeypatch):
     """It was a plain cached property: two first questions at once held two decoders in memory."""
     opened = []
 
-    def open_session(name):
+    def open_decoder(name):
         opened.append(name)
         time.sleep(0.02)
         return object()
 
-    monkeypatch.setattr(runtime, "_open_session", open_session)
+    monkeypatch.setattr(runtime, "_open_decoder", open_decoder)
     found = in_threads(lambda: runtime.decoder)
 
     assert opened == ["decoder.onnx"]
@@ -228,3 +228,86 @@ def test_a_graph_with_inputs_that_nobody_gives(text_bundle):
         CheckpointError, match=r"reader.onnx of the bundle .* wants input_ids.*it is given grid.*Export"
     ):
         LiteRuntime(Bundle(text_bundle)).read_frames(np.zeros((1, 2, 1), np.float16), "a ball")
+
+
+@pytest.fixture
+def decoder_bundle(write_bundle, write_graph):
+    """`decoder_bundle(words=, heads=, ...)`: a bundle whose language model is one layer, or does not fit."""
+
+    def write(words=6, heads=1, head_size=6, name="past_key_values.0.value"):
+        folder = write_bundle()
+        cache = ("FLOAT", ["b", heads, "past", head_size])
+        write_graph(
+            folder / "decoder.onnx",
+            [
+                ("Identity", ["inputs_embeds"], ["logits"], {}),
+                ("Identity", ["past_key_values.0.key"], ["present.0.key"], {}),
+                ("Identity", [name], ["present.0.value"], {}),
+            ],
+            {
+                "inputs_embeds": ("FLOAT", ["b", "s", words]),
+                "attention_mask": ("INT64", ["b", "t"]),
+                "past_key_values.0.key": cache,
+                name: cache,
+            },
+            {"logits": ("FLOAT", ["b", "s", words]), "present.0.key": cache, "present.0.value": cache},
+        )
+        write_checksums(folder)
+        return folder
+
+    return write
+
+
+@pytest.mark.parametrize("head_size", [6, "kv_cache_dim"])
+def test_a_decoder_that_fits_is_opened_and_read(decoder_bundle, head_size):
+    decoder = LiteRuntime(Bundle(decoder_bundle(head_size=head_size))).decoder
+
+    assert decoder.read(decoder.embed([3])).logits.argmax() == 3
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"words": 7}, r"the input inputs_embeds is float \(\?, \?, 7\), and float \(\?, \?, 6\) is needed"),
+        (
+            {"heads": 2},
+            r"past_key_values.0.key is float \(\?, 2, \?, 6\), and float \(\?, 1, \?, 6\) is needed",
+        ),
+        ({"head_size": 9}, r"past_key_values.0.key is float \(\?, 1, \?, 9\), and float"),
+        ({"name": "cache"}, r"the input past_key_values.0.value is not there, and float"),
+    ],
+)
+def test_a_decoder_of_another_model_is_one_line(decoder_bundle, other, message):
+    """It was a traceback of ONNX Runtime in the middle of the first answer."""
+    runtime = LiteRuntime(Bundle(decoder_bundle(**other)))
+
+    with pytest.raises(
+        CheckpointError, match=rf"decoder.onnx of the bundle .* {message}.* Export the bundle"
+    ):
+        _ = runtime.decoder
+
+
+FEEDS = {
+    "inputs_embeds": np.zeros((1, 1, 6), np.float32),
+    "attention_mask": np.ones((1, 1), np.int64),
+    "past_key_values.0.key": np.zeros((1, 1, 0, 6), np.float32),
+    "past_key_values.0.value": np.zeros((1, 1, 0, 6), np.float32),
+}
+
+
+def test_a_graph_that_breaks_while_it_runs_is_one_line(decoder_bundle, capfd):
+    """A size that the graph leaves open shows only when it runs."""
+    folder = decoder_bundle(heads="heads")
+    decoder = LiteRuntime(Bundle(folder)).decoder
+    decoder._graph.run(["logits"], {**FEEDS, "past_key_values.0.key": np.zeros((1, 5, 0, 6), np.float32)})
+
+    with pytest.raises(CheckpointError, match=r"decoder.onnx of the bundle .* does not run \(.*Export the"):
+        decoder._graph.run(["logits"], {**FEEDS, "inputs_embeds": np.zeros((1, 1, 5), np.float32)})
+    assert capfd.readouterr() == ("", "")
+
+
+def test_outputs_that_a_graph_does_not_have_are_one_line(vision_bundle):
+    runtime = LiteRuntime(Bundle(vision_bundle))
+
+    with pytest.raises(CheckpointError, match=r"vision.onnx of the bundle .* does not run \(.*Export"):
+        runtime._run("vision.onnx", ("depth",), {"pixels": np.zeros((1, 4, 4, 3), np.uint8)})

@@ -37,6 +37,8 @@ REQUIRED = frozenset(
     + ["config.json", "embeddings.npz", "answers.json", "tokenizer.json", "text_tokenizer.json"]
 )
 """What `checksums.json` lists at least."""
+ENCODER_FILES = ("vision.onnx", "text.onnx", "text_tokenizer.json")
+ENCODER_SETTINGS = ("image_size", "max_text_tokens")
 SURE = 1e-6
 """A share is taken to be at least this and at most 1 - this: the softmax of float32 can be exactly 1."""
 
@@ -128,7 +130,7 @@ class Bundle:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or SHIPPED
         self.config = self._read_config()
-        self.digest = self._verify()
+        self._checksums = self._verify()
         self._lock = threading.Lock()
         self._embeddings: Embeddings | None = None
         self._answers: dict[str, int] | None = None
@@ -136,6 +138,17 @@ class Bundle:
     def path(self, name: str) -> Path:
         """The path of one of its files."""
         return self.folder / name
+
+    @property
+    def digest(self) -> str:
+        """Of the whole bundle, in hex: another one answers otherwise."""
+        return _digest_of(self._checksums)
+
+    @property
+    def encoder_digest(self) -> str:
+        """Of what the dual encoder's features depend on: not of calibrations, figures and versions."""
+        files = {name: self._checksums[name] for name in ENCODER_FILES}
+        return _digest_of(files | {name: getattr(self.config, name) for name in ENCODER_SETTINGS})
 
     @property
     def embeddings(self) -> Embeddings:
@@ -207,8 +220,8 @@ class Bundle:
                 "export the bundle again, or update gifqa."
             ) from error
 
-    def _verify(self) -> str:
-        """Compare every file with its checksum; returns a digest of the whole bundle."""
+    def _verify(self) -> dict[str, str]:
+        """Compare every file with its checksum; returns the checksums by name."""
         try:
             expected = json.loads(self.path("checksums.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
@@ -234,7 +247,11 @@ class Bundle:
                     f"{self.path(name)} has the checksum {found[:12]}…, not {checksum[:12]}… as listed; the "
                     "file is damaged or was changed. Install gifqa again, or export the bundle again."
                 )
-        return hashlib.sha256(json.dumps(expected, sort_keys=True).encode()).hexdigest()
+        return {name: str(checksum) for name, checksum in expected.items()}
+
+
+def _digest_of(values: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 
 def file_checksum(path: Path) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.answering.bundle import Bundle, Floats
+from gifqa.answering.graphs import Graph
 
 Real = TypeVar("Real", bound=np.floating[Any])
 
@@ -42,9 +43,9 @@ class Continuation:
 class Decoder:
     """`decoder.onnx` and the word embeddings of a bundle."""
 
-    def __init__(self, bundle: Bundle, session: Any) -> None:
+    def __init__(self, bundle: Bundle, graph: Graph) -> None:
         config = bundle.config
-        self._session = session
+        self._graph = graph
         self._eos = config.eos_token_id
         self._empty_shape = (config.num_key_value_heads, 0, config.head_size)
         self._past_names = [
@@ -155,7 +156,7 @@ class Decoder:
         """One pass: embeds (B, S, E) after `length` cached places -> logits (B, S, V) and a longer cache."""
         mask = np.ones((embeds.shape[0], length + embeds.shape[1]), np.int64)
         feeds = {"inputs_embeds": embeds.astype(np.float32), "attention_mask": mask}
-        logits, *present = self._session.run(
+        logits, *present = self._graph.run(
             self._outputs, feeds | dict(zip(self._past_names, past, strict=True))
         )
         return logits, tuple(present)

@@ -54,8 +54,8 @@ class LiteEncoder:
 
     def __init__(self, runtime: LiteRuntime) -> None:
         self._runtime = runtime
-        config = runtime.bundle.config
-        self.name = f"{config.name}-{config.version}-{runtime.bundle.digest[:12]}"
+        bundle = runtime.bundle
+        self.name = f"{bundle.config.name}-{bundle.encoder_digest[:12]}"
 
     def encode_frames(self, pixels: NDArray[np.uint8]) -> FrameFeatures:
         """Features of RGB frames, uint8 (N, H, W, 3)."""
@@ -87,7 +87,8 @@ class Opinions:
         scores = calibration.head_weight * self.head + calibration.language_weight * self.language
         scores = scores + calibration.fit_weight * self.fit
         if self.kind == "yes/no":
-            scores = scores + calibration.yes_offset * np.array([word == "yes" for word in self.candidates])
+            is_yes = [normalise_answer(word) == "yes" for word in self.candidates]
+            scores = scores + calibration.yes_offset * np.array(is_yes)
         shares: Floats = np.exp(log_softmax(scores.astype(np.float32)))
         return shares
 
@@ -120,6 +121,8 @@ class LiteAnswerer:
         self._runtime = runtime
         config = runtime.bundle.config
         self.name = f"{config.name} {config.version}"
+        self.identity = f"{config.name}-{config.version}-{runtime.bundle.digest[:12]}"
+        """Another one answers otherwise, also where the name is the same."""
 
     def answer(
         self,
@@ -158,14 +161,17 @@ class LiteAnswerer:
         """
         tokens, logits, state = self._runtime.read_frames(grid, question)
         prefix = self._read_prompt(tokens, question)
+        if options is None and is_yes_no(question):
+            options = STATEMENT_ANSWERS
         if options is not None:
-            kind, candidates = "options", list(options)
+            candidates = list(options)
             plain = [normalise_answer(option) or option for option in options]
-            head = log_softmax(self._head_scores(state, plain))
-        elif is_yes_no(question):
-            kind, plain = "yes/no", list(STATEMENT_ANSWERS)
-            candidates = plain
-            head = log_softmax(self._known_scores(logits, state, plain))
+            is_statement = sorted(plain) == sorted(STATEMENT_ANSWERS)
+            kind = "yes/no" if is_statement else "options"
+            scores = (
+                self._known_scores(logits, state, plain) if is_statement else self._head_scores(state, plain)
+            )
+            head = log_softmax(scores)
         else:
             kind = "open"
             plain, head = self._open_candidates(prefix, logits, state)

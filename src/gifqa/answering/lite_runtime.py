@@ -1,6 +1,5 @@
 """The graphs and tokenizers of a bundle, opened when first needed and run on ONNX Runtime."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,12 +9,9 @@ from numpy.typing import NDArray
 
 from gifqa.answering.bundle import REQUIRED, Bundle, Floats
 from gifqa.answering.decoder import Decoder
-from gifqa.errors import CheckpointError
+from gifqa.answering.graphs import Graph, Tensor, cannot_open
 
 FRAMES_AT_ONCE = 8
-MAX_THREADS = 8
-FATAL_ONLY = 4
-"""Severity of what ONNX Runtime may print itself: it raises its errors too, and those are reported."""
 
 
 class LiteRuntime:
@@ -31,11 +27,9 @@ class LiteRuntime:
         """The language model.
 
         Raises:
-            CheckpointError: if its file cannot be opened.
+            CheckpointError: if its file cannot be opened, or is not that of this config and vocabulary.
         """
-        decoder: Decoder = self._once(
-            "decoder.onnx", lambda name: Decoder(self.bundle, self._open_session(name))
-        )
+        decoder: Decoder = self._once("decoder.onnx", self._open_decoder)
         return decoder
 
     @property
@@ -56,7 +50,7 @@ class LiteRuntime:
         for start in range(0, len(pixels), FRAMES_AT_ONCE):
             images = [Image.fromarray(frame) for frame in pixels[start : start + FRAMES_AT_ONCE]]
             squares = np.stack([np.asarray(image.resize(size, Image.Resampling.BICUBIC)) for image in images])
-            grid, embedding = self._run("vision.onnx", {"pixels": squares})
+            grid, embedding = self._run("vision.onnx", ("grid", "embedding"), {"pixels": squares})
             grids.append(grid.astype(np.float16))
             embeddings.append(embedding)
         return np.concatenate(grids), np.concatenate(embeddings)
@@ -68,7 +62,7 @@ class LiteRuntime:
             "input_ids": np.array([encoding.ids for encoding in encodings], np.int64),
             "attention_mask": np.array([encoding.attention_mask for encoding in encodings], np.int64),
         }
-        states, sentence, embedding = self._run("text.onnx", feeds)
+        states, sentence, embedding = self._run("text.onnx", ("token_states", "sentence", "embedding"), feeds)
         return states, feeds["attention_mask"].astype(bool), sentence, embedding
 
     def read_frames(self, grid: NDArray[np.float16], question: str) -> tuple[Floats, Floats, Floats]:
@@ -84,21 +78,16 @@ class LiteRuntime:
             "question": states,
             "question_mask": mask,
         }
-        tokens, logits, state = self._run("reader.onnx", feeds)
+        asked = ("visual_tokens", "answer_logits", "answer_state")
+        tokens, logits, state = self._run("reader.onnx", asked, feeds)
         return tokens[0], logits[0], state[0]
 
-    def _run(self, name: str, feeds: dict[str, NDArray[Any]]) -> Sequence[Any]:
-        """The outputs of a graph; what it was traced without needing, it is not given."""
-        session = self._once(name, self._open_session)
-        wanted = [node.name for node in session.get_inputs()]
-        unknown = [node for node in wanted if node not in feeds]
-        if unknown:
-            raise CheckpointError(
-                f"{name} of the bundle {self.bundle.folder} wants {', '.join(unknown)}; it is given "
-                f"{', '.join(feeds)}. Export the bundle again."
-            )
-        outputs: Sequence[Any] = session.run(None, {node: feeds[node] for node in wanted})
-        return outputs
+    def _run(
+        self, name: str, outputs: Sequence[str], feeds: dict[str, NDArray[Any]]
+    ) -> Sequence[NDArray[Any]]:
+        """The outputs of a graph that is opened if it was not."""
+        graph: Graph = self._once(name, self._open_graph)
+        return graph.run(outputs, feeds)
 
     def _once(self, name: str, open_file: Callable[[str], Any]) -> Any:
         """What `open_file` makes of a file; threads that come meanwhile wait for it."""
@@ -107,17 +96,13 @@ class LiteRuntime:
                 self._opened[name] = open_file(name)
             return self._opened[name]
 
-    def _open_session(self, name: str) -> Any:
-        import onnxruntime as ort
+    def _open_graph(self, name: str) -> Graph:
+        return Graph(self.bundle.path(name))
 
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = min(MAX_THREADS, os.cpu_count() or 1)
-        options.log_severity_level = FATAL_ONLY
-        path = self.bundle.path(name)
-        try:
-            return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        except _session_errors() as error:
-            raise _cannot_open(path.name, str(self.bundle.folder), error) from error
+    def _open_decoder(self, name: str) -> Decoder:
+        graph = self._open_graph(name)
+        graph.check(*_decoder_tensors(self.bundle))
+        return Decoder(self.bundle, graph)
 
     def _open_tokenizer(self, name: str) -> Any:
         from tokenizers import Tokenizer
@@ -126,7 +111,7 @@ class LiteRuntime:
             return Tokenizer.from_file(str(self.bundle.path(name)))
         except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
             reason = error
-        raise _cannot_open(name, str(self.bundle.folder), reason) from reason
+        raise cannot_open(self.bundle.path(name), reason) from reason
 
     def _open_text_tokenizer(self, name: str) -> Any:
         tokenizer = self._open_tokenizer(name)
@@ -142,19 +127,16 @@ def spread(count: int, limit: int) -> NDArray[np.int64]:
     return np.linspace(0, count - 1, limit).round().astype(np.int64)
 
 
-def _session_errors() -> tuple[type[Exception], ...]:
-    """What ONNX Runtime raises for a graph that it cannot open: a class for each status, no common one."""
-    from onnxruntime.capi import onnxruntime_pybind11_state as state
-
-    return (
-        state.EPFail, state.Fail, state.InvalidArgument, state.InvalidGraph, state.InvalidProtobuf,
-        state.NoModel, state.NoSuchFile, state.NotImplemented, state.RuntimeException, RuntimeError,
-    )  # fmt: skip
-
-
-def _cannot_open(name: str, folder: str, error: Exception) -> CheckpointError:
-    reason = " ".join(str(error).split())[:200]
-    return CheckpointError(
-        f"{name} of the bundle {folder} cannot be opened ({reason}); it must be as `gifqa export` wrote it. "
-        "Export the bundle again, or update onnxruntime."
-    )
+def _decoder_tensors(bundle: Bundle) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the language model of this config and vocabulary takes, and what it gives."""
+    config = bundle.config
+    vocabulary, hidden_size = bundle.embeddings.words.shape
+    cache = Tensor("float", (None, config.num_key_value_heads, None, config.head_size))
+    layers = [f"{layer}.{part}" for layer in range(config.num_layers) for part in ("key", "value")]
+    inputs = {
+        "inputs_embeds": Tensor("float", (None, None, hidden_size)),
+        "attention_mask": Tensor("int64", (None, None)),
+        **{f"past_key_values.{layer}": cache for layer in layers},
+    }
+    outputs = {"logits": Tensor("float", (None, None, vocabulary))}
+    return inputs, outputs | {f"present.{layer}": cache for layer in layers}
