@@ -13,7 +13,6 @@ same command.
 """
 
 import argparse
-import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -23,10 +22,11 @@ from typing import Any
 import numpy as np
 from answers import named_file
 from json_lines import read_lines
+from photo_records import References, add_photo_flags, read_references
 from predicting import ITEMS, add_model_flag, load_qa, predict
 from reporting import ABSENT, Table, Target, add_output_flags, run, target_table, write_report
 
-from gifqa.errors import ConfigError, MissingExtra, RecordError
+from gifqa.errors import MissingExtra, RecordError
 from gifqa.evaluation.metrics import Resampling, caption_scores
 from gifqa.evaluation.text import caption_tokens
 from gifqa.evaluation.wordnet import WordNet, load_wordnet
@@ -40,8 +40,6 @@ LABELS = {
     "meteor_no_synonyms": "METEOR, no synonyms",
 }
 TARGETS = (("bleu_4", 0.18), ("cider", 0.40))
-
-References = dict[str, list[str]]
 
 
 def main() -> None:
@@ -67,24 +65,6 @@ def main() -> None:
         "targets": [target.to_dict() for target in aims],
     }
     write_report("captions", args, figures, [table(rows, len(references)), target_table(aims)], began)
-
-
-def read_references(args: argparse.Namespace) -> References:
-    """The captions of each photo of the split; with `--limit`, of some photos drawn by their names."""
-    records = read_lines(args.captions, ("image", "split", "captions"))
-    found = {
-        record["image"]: record["captions"]
-        for record in records
-        if record["split"] == args.split and record.get("dataset") == args.dataset and record["captions"]
-    }
-    if not found:
-        raise ConfigError(
-            f"{args.captions} has no captioned photo of the split {args.split} of {args.dataset}; at least "
-            "one is needed. Check --split and --dataset."
-        )
-    order = sorted(found, key=lambda image: hashlib.sha256(f"{args.seed} {image}".encode()).digest())
-    kept = set(order[: args.limit])
-    return {image: captions for image, captions in found.items() if image in kept}
 
 
 def read_captions(path: Path, references: References) -> list[str]:
@@ -160,9 +140,7 @@ def _cell(metric: str, interval: dict[str, Any] | None) -> str:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder of the photos")
-    parser.add_argument("--captions", type=Path, required=True, help="JSONL with one record a photo")
-    parser.add_argument("--split", default="test")
+    add_photo_flags(parser)
     parser.add_argument("--dataset", default="flickr8k")
     parser.add_argument("--limit", type=int, help="at most so many photos, for a first look")
     parser.add_argument("--seed", type=int, default=0)

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from captions import References, read_references
-from keyframes import load_encoder
 from numpy.typing import NDArray
+from photo_records import References, add_photo_flags, read_references
+from predicting import add_encoder_flag, load_encoder
 from reporting import Table, Target, add_output_flags, percent, run, target_table, write_report
 
 from gifqa.evaluation.statistics import bootstrap_mean
@@ -131,12 +131,8 @@ def table(rows: Sequence[dict[str, Any]], references: References) -> Table:
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder of the photos")
-    parser.add_argument("--captions", type=Path, required=True, help="JSONL with one record a photo")
-    parser.add_argument(
-        "--model", default="lite", help="lite, a bundle's folder, or hf:ID of a CLIP or SigLIP model"
-    )
-    parser.add_argument("--split", default="test")
+    add_photo_flags(parser)
+    add_encoder_flag(parser)
     parser.add_argument("--dataset", default="flickr8k")
     parser.add_argument("--limit", type=int, help="at most so many photos: a smaller gallery is easier")
     parser.add_argument("--seed", type=int, default=0)

@@ -17,7 +17,8 @@ The questions are of three kinds: a caption of the photo, the same caption as a 
 as such ("When was this picture taken?") are left out, since they are about no segment more than another;
 others ("Who is on the chair?") may still fit several.
 
-    python benchmarks/keyframes.py --photos DIR --captions FILE.jsonl [--model lite|hf:ID|FOLDER] [--json OUT]
+    python benchmarks/keyframes.py --photos DIR --captions FILE.jsonl
+        [--model lite|FOLDER|hf:ID] [--json OUT] [--markdown OUT]
 
 A record of the JSONL has `image` (relative to --photos), `split`, `captions` [text], and, if people asked
 about it, `qa` [[question, answer]] with `qa_source` [name].
@@ -25,26 +26,28 @@ about it, `qa` [[question, answer]] with `qa_source` [name].
 
 import argparse
 import io
-import json
-import os
-import platform
 import random
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from photo_records import add_photo_flags, read_photos
 from PIL import Image
+from predicting import add_encoder_flag, load_encoder
+from reporting import Table, add_output_flags, percent, run, write_report
 
+from gifqa.errors import ConfigError
 from gifqa.evaluation.statistics import bootstrap_mean, bootstrap_statistic, paired_bootstrap
 from gifqa.frames import Frames, decode_frames
 from gifqa.media import load_media
 from gifqa.retrieval.clip_cut import encode_frames, select_keyframes
 from gifqa.retrieval.config import ClipCutConfig
-from gifqa.retrieval.embedder import DualEncoder, HuggingFaceEncoder
+from gifqa.retrieval.embedder import DualEncoder
 
 METHODS = ("clip-cut", "top-scores", "original", "uniform", "random")
 RANDOM_DRAWS = 20
@@ -166,7 +169,7 @@ def summarise(outcomes: list[Outcome]) -> list[dict[str, Any]]:
         chosen = [outcome for outcome in outcomes if outcome.kind == kind]
         gifs = [outcome.gif for outcome in chosen]
         hits = {method: np.array([outcome.hits[method] for outcome in chosen]) for method in METHODS}
-        ratio = bootstrap_statistic(lambda rows, hits=hits: ratio_of(hits, rows), gifs)
+        ratio = bootstrap_statistic(partial(ratio_of, hits), gifs)
         gain = paired_bootstrap(hits["original"], hits["clip-cut"], gifs)
         rows.append(
             {
@@ -190,59 +193,30 @@ def ratio_of(hits: dict[str, np.ndarray], rows: np.ndarray) -> float:
     return float(hits["clip-cut"][rows].sum() / max(hits["uniform"][rows].sum(), 1.0))
 
 
-def print_table(rows: list[dict[str, Any]], top_k: int) -> None:
-    """Recall of the right segment in percent with its 95 % interval over GIFs."""
-    print(f"right segment among {top_k} keyframes, % [95 % interval, GIFs resampled]")
-    print(
-        f"{'questions':>16} "
-        + " ".join(f"{method:>18}" for method in METHODS)
-        + f"{'/ uniform':>11}{'- original':>23}"
-    )
+def table(rows: list[dict[str, Any]], top_k: int) -> Table:
+    """Recall of the right segment with its interval, and CLIP-Cut against uniform and the original."""
+    lines = []
     for row in rows:
-        cells = []
-        for method in METHODS:
-            cell = row["recall"][method]
-            low, high = (100 * bound for bound in cell["ci95"])
-            cells.append(f"{100 * cell['value']:5.1f} [{low:4.1f},{high:5.1f}]".rjust(18))
         gain = row["clip_cut_minus_original"]
         low, high = (100 * bound for bound in gain["ci95"])
-        label = f"{row['questions']} ({row['num_questions']})"
-        print(
-            f"{label:>16} "
-            + " ".join(cells)
-            + f"{row['clip_cut_over_uniform']['value']:11.2f}"
-            + f"{100 * gain['value']:+.1f} [{low:+.1f},{high:+.1f}]".rjust(23)
+        lines.append(
+            (
+                f"{row['questions']} ({row['num_questions']})",
+                *(percent(row["recall"][method]) for method in METHODS),
+                f"{row['clip_cut_over_uniform']['value']:.2f}",
+                f"{100 * gain['value']:+.1f} [{low:+.1f}, {high:+.1f}]",
+            )
         )
-
-
-def load_encoder(model: str) -> DualEncoder:
-    """The bundle's encoder, or a CLIP or SigLIP model of Hugging Face."""
-    if model.startswith("hf:"):
-        return HuggingFaceEncoder(model.removeprefix("hf:"))
-    from gifqa.answering.lite import load_lite
-
-    return load_lite(None if model == "lite" else Path(model))[0]
-
-
-def read_records(
-    path: Path, photos: Path, split: str, keep: Callable[[dict[str, Any]], bool]
-) -> list[dict[str, Any]]:
-    """The records of the split whose photo exists and that `keep` takes."""
-    with path.open(encoding="utf-8") as file:
-        records = [json.loads(line) for line in file if line.strip()]
-    found = [record for record in records if record["split"] == split and keep(record)]
-    return [record for record in found if (photos / record["image"]).is_file()]
+    columns = ("questions", *METHODS, "/ uniform", "- original")
+    note = "In per cent [95 % interval, GIFs resampled]; the last two columns are of clip-cut."
+    return Table(f"The right segment is among {top_k} keyframes", columns, tuple(lines), note)
 
 
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("--photos", type=Path, required=True, help="folder of the photos")
-    parser.add_argument("--captions", type=Path, required=True, help="JSONL with one record a photo")
-    parser.add_argument(
-        "--model", default="lite", help="lite, a bundle's folder, or hf:ID of a CLIP or SigLIP model"
-    )
-    parser.add_argument("--split", default="test")
+    add_photo_flags(parser)
+    add_encoder_flag(parser)
     parser.add_argument(
         "--gifs", type=int, default=100, help="GIFs of captioned photos, and again of asked ones"
     )
@@ -251,24 +225,28 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--top-k", type=int, default=3)
     parser.add_argument("--side", type=int, default=160, help="pixels of a GIF's side")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write the figures here")
+    add_output_flags(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    """Compose, ask, choose, print, write."""
-    args = parse_arguments()
-    encoder = load_encoder(args.model)
-    captioned = read_records(args.captions, args.photos, args.split, lambda record: bool(record["captions"]))
-    asked = read_records(args.captions, args.photos, args.split, lambda record: bool(human_questions(record)))
+def measure(args: argparse.Namespace, encoder: DualEncoder) -> list[Outcome]:
+    """Compose GIFs of captioned photos, and again of asked ones, and try every method on each.
+
+    Raises:
+        ConfigError: if there are too few photos for one GIF.
+    """
+    records = [
+        row for row in read_photos(args.captions, args.split) if (args.photos / row["image"]).is_file()
+    ]
+    captioned = [record for record in records if record["captions"]]
+    asked = [record for record in records if human_questions(record)]
     outcomes: list[Outcome] = []
-    began = time.perf_counter()
     for gif in range(2 * args.gifs):
-        records, kinds = (captioned, {"caption", "wh"}) if gif < args.gifs else (asked, {"human"})
-        if len(records) < args.segments:
+        drawn, kinds = (captioned, {"caption", "wh"}) if gif < args.gifs else (asked, {"human"})
+        if len(drawn) < args.segments:
             continue
         chance = random.Random(f"{args.seed} {gif}")
-        shown = chance.sample(records, args.segments)
+        shown = chance.sample(drawn, args.segments)
         paths = [args.photos / record["image"] for record in shown]
         frames = compose(paths, args.frames_per_segment, args.side, chance)
         questions = [
@@ -276,26 +254,21 @@ def main() -> None:
         ]
         outcomes += evaluate(frames, questions, encoder, args, gif)
     if not outcomes:
-        raise SystemExit(f"{args.captions} has fewer than {args.segments} photos of the split {args.split!r}")
-    rows = summarise(outcomes)
-    print_table(rows, args.top_k)
-    report = {
-        "benchmark": "keyframes",
-        "encoder": encoder.name,
-        "settings": {
-            key: str(value) if isinstance(value, Path) else value for key, value in vars(args).items()
-        },
-        "machine": {
-            "system": platform.platform(),
-            "cpus": os.cpu_count(),
-            "python": platform.python_version(),
-        },
-        "seconds": round(time.perf_counter() - began, 1),
-        "rows": rows,
-    }
-    if args.json:
-        args.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        raise ConfigError(
+            f"{args.captions} has fewer than {args.segments} photos of the split {args.split}; a GIF is made "
+            "of so many. Check --split and --photos, or lower --segments."
+        )
+    return outcomes
+
+
+def main() -> None:
+    """Compose, ask, choose, print, write."""
+    args = parse_arguments()
+    began = time.perf_counter()
+    encoder = load_encoder(args.model)
+    rows = summarise(measure(args, encoder))
+    write_report("keyframes", args, {"encoder": encoder.name, "rows": rows}, [table(rows, args.top_k)], began)
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

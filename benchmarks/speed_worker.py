@@ -181,7 +181,7 @@ def main() -> None:
 
         result = warm(GifQA(args.model), args.gif, args.warm_up, args.question)
     else:
-        from keyframes import load_encoder
+        from predicting import load_encoder
 
         result = side_by_side(args.gif, args.question[0], load_encoder(args.model), args.runs)
     print(json.dumps({**result, "peak_bytes": peak_bytes()}))

@@ -1,25 +1,19 @@
 """The benchmark's arithmetic, on photos of one colour whose right segment is certain."""
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 from PIL import Image
 
-SCRIPT = Path(__file__).parents[2] / "benchmarks" / "keyframes.py"
 COLOURS = ["red", "green", "blue", "yellow", "magenta", "cyan"]
 
 
-@pytest.fixture(scope="module")
-def benchmark() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("keyframes_benchmark", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+@pytest.fixture
+def benchmark(script, colour_embedder, monkeypatch):
+    module = script("keyframes")
+    monkeypatch.setattr(module, "load_encoder", lambda model: colour_embedder)
     return module
 
 
@@ -46,12 +40,10 @@ def photos(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_known_colours_give_known_figures(benchmark, photos: Path, colour_embedder, monkeypatch, capsys):
+def test_known_colours_give_known_figures(run_script, benchmark, photos: Path, colour_embedder):
     """CLIP-Cut is always right; three even frames of six segments are right for exactly half of them."""
-    monkeypatch.setattr(benchmark, "load_encoder", lambda model: colour_embedder)
-    arguments = ["--photos", photos, "--captions", photos / "captions.jsonl", "--json", photos / "out.json"]
-    monkeypatch.setattr(sys, "argv", ["keyframes.py", *map(str, arguments), "--gifs", "2", "--side", "32"])
-    benchmark.main()
+    files = ["--photos", photos, "--captions", photos / "captions.jsonl", "--json", photos / "out.json"]
+    shown = run_script("keyframes", *files, "--gifs", "2", "--side", "32")
     report = json.loads((photos / "out.json").read_text())
     assert report["encoder"] == colour_embedder.name
     assert [row["questions"] for row in report["rows"]] == ["caption", "wh", "human"]
@@ -62,9 +54,8 @@ def test_known_colours_give_known_figures(benchmark, photos: Path, colour_embedd
         assert row["clip_cut_over_uniform"]["value"] == 2.0
         chance = 1 - (5 / 6) ** 3
         assert row["recall"]["random"]["value"] == pytest.approx(chance, abs=0.15)
-    table = capsys.readouterr().out
-    assert "human (12)" in table
-    assert "2.00" in table
+    assert "human (12)" in shown
+    assert "2.00" in shown
 
 
 def test_each_segment_shows_its_own_photo(benchmark, photos: Path):
@@ -79,9 +70,7 @@ def test_each_segment_shows_its_own_photo(benchmark, photos: Path):
         assert means.sum() - means[strong] < 100
 
 
-def test_a_split_with_too_few_photos_is_named(benchmark, photos: Path, colour_embedder, monkeypatch):
-    monkeypatch.setattr(benchmark, "load_encoder", lambda model: colour_embedder)
-    arguments = ["--photos", photos, "--captions", photos / "captions.jsonl", "--split", "train"]
-    monkeypatch.setattr(sys, "argv", ["keyframes.py", *map(str, arguments)])
-    with pytest.raises(SystemExit, match="has fewer than 6 photos of the split 'train'"):
-        benchmark.main()
+def test_a_split_with_too_few_photos_is_named(run_script, benchmark, photos: Path):
+    files = ["--photos", photos, "--captions", photos / "captions.jsonl"]
+    with pytest.raises(SystemExit, match=r"has fewer than 6 photos of the split train; .*lower --segments"):
+        run_script("keyframes", *files, "--split", "train")
