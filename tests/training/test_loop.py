@@ -8,7 +8,8 @@ torch = pytest.importorskip("torch")
 
 from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
 from gifqa.training.checkpoints import load_best  # noqa: E402
-from gifqa.training.loop import Plan, check_finite, read_metrics, run_stage  # noqa: E402
+from gifqa.training.loop import Plan, check_finite, run_stage  # noqa: E402
+from gifqa.training.metrics import TIMINGS, read_metrics  # noqa: E402
 
 PLAN = Plan(steps=10, log_every=3, validate_every=4, criterion="score", higher_is_better=True)
 
@@ -46,9 +47,7 @@ def run(stage, folder, scores=(1.0, 3.0, 2.0)):
 
 
 def lines_without_pace(folder):
-    return [
-        {name: line[name] for name in line if name != "seconds_per_step"} for line in read_metrics(folder)
-    ]
+    return [{name: line[name] for name in line if name not in TIMINGS} for line in read_metrics(folder)]
 
 
 def test_losses_are_logged_as_means_and_validations_at_their_steps(tmp_path):
@@ -104,16 +103,18 @@ def test_a_finished_run_is_left_as_it_is(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == before
 
 
-def test_a_checkpoint_without_random_state_still_resumes(tmp_path):
-    """Checkpoints of before the random state was kept."""
+def test_a_checkpoint_of_before_0_2_still_resumes(tmp_path):
+    """There was one file, last.pt, and for a time it had no random state."""
     with pytest.raises(KeyboardInterrupt):
         run(Walk(stop_at=5), tmp_path)
-    state = torch.load(tmp_path / "last.pt", weights_only=True)
+    state = torch.load(tmp_path / "step-00000004.pt", weights_only=True)
     torch.save({name: state[name] for name in ("place", "step", "best")}, tmp_path / "last.pt")
+    (tmp_path / "step-00000004.pt").unlink()
     stage = Walk()
     run(stage, tmp_path)
 
     assert stage.step == 10
+    assert not (tmp_path / "last.pt").exists()
 
 
 def test_a_line_of_metrics_that_a_kill_cut_is_dropped(tmp_path):
@@ -122,12 +123,36 @@ def test_a_line_of_metrics_that_a_kill_cut_is_dropped(tmp_path):
     assert read_metrics(tmp_path) == [{"step": 1}]
 
 
-def test_a_damaged_checkpoint_is_named(tmp_path):
-    (tmp_path / "last.pt").write_bytes(b"nonsense")
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, caplog):
+    whole = Walk()
+    run(whole, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        run(Walk(stop_at=9), tmp_path / "cut")
+    (tmp_path / "cut/step-00000008.pt").write_bytes(b"nonsense")
+    resumed = Walk()
+    run(resumed, tmp_path / "cut")
+
+    assert "step-00000008.pt cannot be read (it is damaged); an earlier checkpoint is tried" in caplog.text
+    assert torch.equal(whole.place, resumed.place)
+    assert lines_without_pace(tmp_path / "cut") == lines_without_pace(tmp_path / "whole")
+
+
+def test_if_every_checkpoint_is_damaged_the_newest_is_named(tmp_path):
+    for step in (4, 8):
+        (tmp_path / f"step-0000000{step}.pt").write_bytes(b"nonsense")
+
+    with pytest.raises(
+        CheckpointError, match=r"step-00000008.pt cannot be resumed \(it is damaged\), .* Delete it to train"
+    ):
+        run(Walk(), tmp_path)
+
+
+def test_a_checkpoint_of_another_model_is_named(tmp_path):
+    torch.save({"step": 4, "best": 1.0}, tmp_path / "step-00000004.pt")
 
     with pytest.raises(
         CheckpointError,
-        match=r"last.pt cannot be resumed \(it is damaged\); .* Delete it to train the stage from",
+        match=r"step-00000004.pt cannot be resumed .*'place'.*a checkpoint of the same recipe",
     ):
         run(Walk(), tmp_path)
 

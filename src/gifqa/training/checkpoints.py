@@ -1,5 +1,11 @@
-"""Checkpoints on disk: written whole or not at all, read with every key accounted for."""
+"""Checkpoints on disk: written whole or not at all, read with every key accounted for.
 
+step-00000400.pt    all that the step after the 400th depends on; the last few are kept
+best.safetensors    the weights of the best validation so far
+"""
+
+import logging
+import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +17,8 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from gifqa.errors import CheckpointError
+
+logger = logging.getLogger(__name__)
 
 READ_ERRORS = (OSError, RuntimeError, KeyError, ValueError, EOFError, pickle.UnpicklingError, SafetensorError)
 """What reading a missing, damaged or foreign file raises."""
@@ -26,7 +34,7 @@ def save_state(path: Path, values: Mapping[str, Any]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         torch.save(dict(values), partial)
-        partial.replace(path)
+        _replace(partial, path)
     except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
         partial.unlink(missing_ok=True)
         raise CheckpointError(_unwritten(path, error)) from error
@@ -42,10 +50,55 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         save_file({name: value.detach().contiguous() for name, value in weights.items()}, partial)
-        partial.replace(path)
+        _replace(partial, path)
     except (OSError, SafetensorError) as error:
         partial.unlink(missing_ok=True)
         raise CheckpointError(_unwritten(path, error)) from error
+
+
+def save_step(folder: Path, step: int, values: Mapping[str, Any], keep_last: int) -> Path:
+    """Write the checkpoint of a step, then delete all but the last `keep_last`; returns its path.
+
+    Raises:
+        CheckpointError: if the disk is full or the folder cannot be written; the earlier ones stay.
+    """
+    path = folder / f"step-{step:08d}.pt"
+    save_state(path, values)
+    outdated = _step_paths(folder)[keep_last:]
+    for old in (*outdated, folder / "last.pt", *folder.glob("step-*.pt.tmp")):
+        old.unlink(missing_ok=True)
+    return path
+
+
+def load_last_step(folder: Path) -> tuple[Path, dict[str, Any]] | None:
+    """The newest checkpoint that can be read, with its path; None if the folder holds none.
+
+    A damaged one is passed over with a warning, in favour of the one before it.
+
+    Raises:
+        CheckpointError: if there are some, and all are damaged.
+    """
+    paths = _step_paths(folder) or [path for path in [folder / "last.pt"] if path.exists()]  # of before 0.2
+    for path in paths:
+        try:
+            state: dict[str, Any] = torch.load(path, weights_only=True)
+        except READ_ERRORS as error:
+            logger.warning("%s cannot be read (%s); an earlier checkpoint is tried", path, reason(error))
+            continue
+        return path, state
+    if paths:
+        raise CheckpointError(
+            f"{paths[0]} cannot be resumed (it is damaged), and no earlier checkpoint can; one of those that "
+            "the run wrote must be whole. Delete it to train the stage from its start."
+        )
+    return None
+
+
+def drop_later_steps(folder: Path, path: Path) -> None:
+    """Delete the checkpoints beyond one that was gone back to: `load_last_step` found them damaged."""
+    for later in _step_paths(folder):
+        if later.name > path.name:
+            later.unlink()
 
 
 def load_best(model: nn.Module, folder: Path) -> None:
@@ -82,6 +135,18 @@ def load_trained_weights(model: nn.Module, path: Path) -> None:
                 parameters[name].copy_(value)
     except READ_ERRORS as error:
         raise CheckpointError(_misfit(path, error)) from error
+
+
+def _step_paths(folder: Path) -> list[Path]:
+    """The newest first."""
+    return sorted(folder.glob("step-*.pt"), reverse=True)
+
+
+def _replace(partial: Path, path: Path) -> None:
+    """Put a written file in its place, where not even a power cut finds it in part."""
+    with partial.open("rb+") as file:
+        os.fsync(file.fileno())
+    partial.replace(path)
 
 
 def reason(error: Exception) -> str:

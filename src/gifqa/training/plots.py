@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from gifqa.extras import require
-from gifqa.training.loop import read_metrics
+from gifqa.training.metrics import TIMINGS, read_metrics
 
 Lines = dict[str, tuple[list[float], list[float]]]
 """Name -> steps and values."""
-NOT_DRAWN = {"step", "seconds_per_step"}
+NOT_DRAWN = {"step", *TIMINGS}
 PANEL_INCHES = (6.0, 3.6)
 DOTS_PER_INCH = 110
 
