@@ -13,10 +13,12 @@ from gifqa.evaluation.calibration import (
     error_of_columns,
     expected_calibration_error,
     reliability_bins,
+    risk_area_of_counts,
     risk_coverage,
 )
 from gifqa.evaluation.metrics import confidence_scores
 from gifqa.evaluation.statistics import (
+    bootstrap_counts,
     bootstrap_mean,
     bootstrap_statistic,
     bootstrap_totals,
@@ -132,6 +134,28 @@ def test_risk_coverage_equals_the_mean_over_all_orders_of_the_ties():
     coverage, risk = risk_coverage(sure, right)
     assert coverage[-1] == 1.0
     assert risk[-1] == pytest.approx(1 - np.mean(right))
+
+
+def test_the_area_of_counts_is_that_of_the_rows_drawn():
+    """With ties, rows that are not drawn, and rows drawn several times."""
+    rng = np.random.default_rng(8)
+    sure, right = rng.integers(0, 6, 40) / 5, rng.integers(0, 2, 40).astype(float)
+    counts = rng.integers(0, 4, (30, 40))
+    areas = risk_area_of_counts(sure, right)(counts)
+    drawn = [np.repeat(np.arange(40), row) for row in counts]
+    assert areas == pytest.approx([area_under_risk_coverage(sure[rows], right[rows]) for rows in drawn])
+
+
+def test_bootstrap_of_counts_agrees_with_the_bootstrap_of_the_statistic():
+    rng = np.random.default_rng(9)
+    sure, right = rng.random(300), rng.integers(0, 2, 300).astype(float)
+    groups = rng.integers(0, 60, 300).tolist()
+    by_counts = bootstrap_counts(risk_area_of_counts(sure, right), groups, num_resamples=2000)
+    by_rows = bootstrap_statistic(
+        lambda rows: area_under_risk_coverage(sure[rows], right[rows]), groups, num_resamples=2000
+    )
+    assert by_counts.value == pytest.approx(by_rows.value, abs=1e-12)
+    assert (by_counts.low, by_counts.high) == pytest.approx((by_rows.low, by_rows.high), abs=0.01)
 
 
 def test_a_good_ranking_beats_none_and_a_bad_one_is_worse():

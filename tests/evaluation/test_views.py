@@ -102,7 +102,7 @@ def test_a_process_makes_the_model_once_for_all_shards(make_qa, make_gif, tmp_pa
         made.append(clip_cut)
         return make_qa(clip_cut)
 
-    from gifqa.evaluation.answering import shard_line
+    from gifqa.evaluation.journal import shard_line
 
     path = make_gif(["red", "green"], name="s.gif")
     asked = Question("q1", "open", "What?", ("x",), ("s",))

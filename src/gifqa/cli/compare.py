@@ -18,7 +18,7 @@ def compare(
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the bootstrap.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Compare two runs on the questions that both answered.
+    """Compare two runs on the questions that both answered; one that was stopped, on the answers it has.
 
     gifqa compare runs/uniform runs/lite
     """
@@ -41,6 +41,12 @@ def _print(comparison: "Comparison") -> None:
         f"in {comparison.first}, {comparison.only_second:,} only in {comparison.second}",
         soft_wrap=True,
     )
+    for folder in comparison.unfinished:
+        console.print(
+            f"{folder} is unfinished: only the answers that it has are compared. "
+            "The command that began it goes on.",
+            soft_wrap=True,
+        )
     table = Table("", comparison.headline, box=None)
     table.add_row(Path(comparison.first).name, f"{comparison.first_score:.4f}")
     table.add_row(Path(comparison.second).name, f"{comparison.second_score:.4f}")

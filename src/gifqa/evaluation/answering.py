@@ -1,6 +1,5 @@
 """Questions to predictions: guesses in this process, models through the engine's shards."""
 
-import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -10,7 +9,8 @@ from typing import Any
 from gifqa.answering.base import Answer, keyframes_to_list
 from gifqa.errors import ConfigError, MediaError
 from gifqa.evaluation.baselines import Guesser, RandomGuesser
-from gifqa.evaluation.predictions import Prediction
+from gifqa.evaluation.journal import journal_of, read_journal, read_shard
+from gifqa.evaluation.predictions import PREDICTIONS, Prediction, write_predictions
 from gifqa.evaluation.questions import Question
 from gifqa.evaluation.views import View, Viewer, clip_cut_for
 from gifqa.limits import MediaLimits
@@ -19,8 +19,6 @@ from gifqa.retrieval.config import ClipCutConfig
 
 MakeQA = Callable[[ClipCutConfig], GifQA]
 """Makes the pipeline with these retrieval settings, in whichever process answers; picklable."""
-
-PREDICTIONS = "predictions.jsonl"
 
 
 def model_maker(model: str, encoder: str | None, limits: MediaLimits) -> MakeQA:
@@ -57,19 +55,24 @@ class AnswerShard:
     seed: int = 0
 
     def __call__(self, source: Path, folder: Path) -> dict[str, Any]:
-        """Read questions with their media from `source`, write predictions into `folder`."""
-        viewer = self._viewer()
-        answered = failed = 0
-        with (folder / PREDICTIONS).open("w", encoding="utf-8") as file:
-            for line in source.read_text(encoding="utf-8").rstrip("\n").split("\n"):
-                fields = json.loads(line)
-                prediction = answer_question(viewer, Question.from_dict(fields), Path(fields["path"]))
-                answered, failed = (
-                    answered + (prediction.error is None),
-                    failed + (prediction.error is not None),
-                )
-                file.write(prediction.to_json() + "\n")
-        return {"answered": answered, "failed": failed}
+        """Read questions with their media from `source`, write predictions into `folder`.
+
+        Each answer goes into the shard's journal at once, and those that a stopped run left there are kept.
+        """
+        known = {prediction.question.id: prediction for prediction in read_journal(source)}
+        predictions = []
+        with journal_of(source).open("a", encoding="utf-8") as journal:
+            journal.write("\n")
+            for question, path in read_shard(source):
+                prediction = known.get(question.id)
+                if prediction is None:
+                    prediction = answer_question(self._viewer(), question, path)
+                    journal.write(prediction.to_json() + "\n")
+                    journal.flush()
+                predictions.append(prediction)
+        write_predictions(folder / PREDICTIONS, predictions)
+        failed = sum(prediction.error is not None for prediction in predictions)
+        return {"answered": len(predictions) - failed, "failed": failed}
 
     def _viewer(self) -> Viewer:
         key = (self.run, self.view, self.top_k, self.seed)
@@ -139,13 +142,6 @@ def distinct_options(options: Sequence[str] | None) -> list[str] | None:
         ::-1
     ]
     return distinct if len(distinct) > 1 else None
-
-
-def shard_line(question: Question, path: Path) -> str:
-    """A line of a shard file: the question and where its media are."""
-    return json.dumps(
-        {**question.to_dict(), "media": list(question.media), "path": str(path)}, ensure_ascii=False
-    )
 
 
 def check_view(view: View, questions: Iterable[Question]) -> None:

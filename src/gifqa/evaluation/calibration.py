@@ -1,6 +1,6 @@
 """Do confidences mean what they say: calibration error and risk against coverage."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,6 +116,41 @@ def risk_coverage(confidences: Values, correct: Values) -> tuple[NDArray[np.floa
 def area_under_risk_coverage(confidences: Values, correct: Values) -> float:
     """Mean risk over all coverages (AURC), 0..1, lower is better; without a ranking it is the error rate."""
     return float(risk_coverage(confidences, correct)[1].mean())
+
+
+def risk_area_of_counts(
+    confidences: Values, correct: Values
+) -> Callable[[NDArray[np.int64]], NDArray[np.float64]]:
+    """AURC of samples that hold each answer any number of times: sorted once, not once a sample.
+
+    The answers of one confidence, k of them with w wrong, after K others with W wrong, add the risks
+    (W + j w/k) / (K + j), j = 1..k, which sum to w + (W - K w/k) (H(K+k) - H(K)) with the harmonic numbers H.
+
+    Args:
+        confidences: 0..1, (M,).
+        correct: 0..1, (M,).
+
+    Returns:
+        A function from how often each answer is in each sample, (R, M), to the areas, (R,).
+    """
+    sure, right = _checked(confidences, correct)
+    order = np.argsort(-sure, kind="stable")
+    wrong = 1.0 - right[order]
+    starts = np.flatnonzero(np.diff(sure[order], prepend=np.inf))
+
+    def area(counts: NDArray[np.int64]) -> NDArray[np.float64]:
+        drawn = counts[:, order]
+        total = drawn.sum(1)
+        harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, total.max() + 1))])
+        given = np.add.reduceat(drawn, starts, axis=1)
+        missed = np.add.reduceat(drawn * wrong, starts, axis=1)
+        after = np.cumsum(given, axis=1)
+        before = after - given
+        surplus = np.cumsum(missed, axis=1) - missed - before * missed / np.maximum(given, 1)
+        areas: NDArray[np.float64] = (missed + surplus * (harmonic[after] - harmonic[before])).sum(1) / total
+        return areas
+
+    return area
 
 
 def _checked(confidences: Values, correct: Values) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

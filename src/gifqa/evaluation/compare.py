@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.errors import ConfigError
-from gifqa.evaluation.answering import PREDICTIONS
 from gifqa.evaluation.benchmarks import Benchmark, get_benchmark
+from gifqa.evaluation.journal import read_run
 from gifqa.evaluation.manifest import read_manifest
-from gifqa.evaluation.predictions import Prediction, read_predictions
+from gifqa.evaluation.predictions import Prediction
 from gifqa.evaluation.scoring import HEADLINES, headline_values
 from gifqa.evaluation.statistics import PairedTest, bootstrap_mean, mcnemar, paired_bootstrap
 
@@ -54,6 +54,8 @@ class Comparison:
     """Question type to number, difference and its 95 % interval."""
     flips: tuple[Flip, ...]
     """The largest differences, each way."""
+    unfinished: tuple[str, ...] = ()
+    """Folders of runs that were stopped: the shared questions are those that they came to."""
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -61,7 +63,7 @@ class Comparison:
 
 
 def compare_runs(first: Path, second: Path, *, seed: int = 0) -> Comparison:
-    """Compare two runs on the questions that both answered.
+    """Compare two runs on the questions that both answered; a run that was stopped counts with what it has.
 
     Args:
         first: folder of a run.
@@ -73,10 +75,11 @@ def compare_runs(first: Path, second: Path, *, seed: int = 0) -> Comparison:
 
     Raises:
         ConfigError: if the runs are on different benchmarks or share no question.
-        RecordError: if a folder is no run.
+        RecordError: if a folder is no run, or a run without an answer.
     """
     benchmark = _shared_benchmark(first, second)
-    before, after = _answers(first), _answers(second)
+    runs = [read_run(folder) for folder in (first, second)]
+    before, after = (_answers(predictions) for predictions, _ in runs)
     shared = [number for number in before if number in after]
     if not shared:
         raise ConfigError(
@@ -107,6 +110,9 @@ def compare_runs(first: Path, second: Path, *, seed: int = 0) -> Comparison:
         mcnemar=mcnemar(values[0], values[1]) if is_binary else None,
         by_kind=_by_kind(pairs, values[1] - values[0], seed),
         flips=_flips(pairs, values[1] - values[0]),
+        unfinished=tuple(
+            str(folder) for folder, (_, ended) in zip((first, second), runs, strict=True) if not ended
+        ),
     )
 
 
@@ -120,8 +126,7 @@ def _shared_benchmark(first: Path, second: Path) -> Benchmark:
     return get_benchmark(names[0])
 
 
-def _answers(folder: Path) -> dict[str, Prediction]:
-    predictions = read_predictions(folder / PREDICTIONS)
+def _answers(predictions: Sequence[Prediction]) -> dict[str, Prediction]:
     return {prediction.question.id: prediction for prediction in predictions if prediction.error is None}
 
 

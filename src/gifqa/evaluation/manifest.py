@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -14,6 +15,7 @@ from gifqa.errors import ConfigError, RecordError
 from gifqa.evaluation.config import EvaluationConfig
 
 MANIFEST = "manifest.json"
+_CHECKSUMS = "checksums.json"
 _PACKAGES = ("gifqa", "numpy", "pillow", "av", "onnxruntime", "torch", "transformers")
 _READ_BYTES = 2**20
 
@@ -81,7 +83,7 @@ def check_output(output: Path, run: Mapping[str, Any]) -> None:
                 "only. Choose another folder with -o, or delete this one."
             )
         return
-    if output.is_dir() and any(output.iterdir()):
+    if output.is_dir() and any(not entry.name.startswith(".") for entry in output.iterdir()):
         raise ConfigError(
             f"{output} is not empty and holds no run; a run needs a new folder, an empty one or its own. "
             "Choose another folder with -o."
@@ -89,11 +91,18 @@ def check_output(output: Path, run: Mapping[str, Any]) -> None:
     try:
         output.mkdir(parents=True, exist_ok=True)
         manifest = {"run": dict(run), "versions": versions(), "started": datetime.now(UTC).isoformat()}
-        path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
+        write_whole(path, json.dumps(manifest, indent=2) + "\n")
     except OSError as error:
         raise ConfigError(
             f"{output} cannot be written ({error.strerror}); a run writes its results there. Check -o."
         ) from error
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file by one rename: after a kill there is all of it or what stood there before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
 
 
 def read_manifest(output: Path) -> dict[str, Any]:
@@ -125,16 +134,22 @@ def versions() -> dict[str, str]:
 
 
 def _model_hash(model: str | None) -> str | None:
-    """The hash of a bundle's files; None for a model by its name on a hub or server."""
+    """What tells a folder's weights from others; None for a model by its name on a hub or server.
+
+    A bundle lists the SHA-256 of each of its files, and loading it compares them: the hash is the list's.
+    Of other folders it is that of all files.
+    """
     if model is None:
         return None
     if model == "lite":
         package = find_spec("gifqa")
         places = list(package.submodule_search_locations or []) if package else []
         return _folder_hash(Path(places[0]) / "bundle") if places else None
-    return _folder_hash(Path(model))
+    return _folder_hash(Path(model.removeprefix("hf:")))
 
 
 def _folder_hash(folder: Path) -> str | None:
+    if (folder / _CHECKSUMS).is_file():
+        return file_hash(folder / _CHECKSUMS)
     files = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
     return file_hash(*files) if files else None

@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.evaluation.answers import count_matches, exact_match, require_pairs, squared_errors, token_f1
-from gifqa.evaluation.calibration import area_under_risk_coverage, calibration_columns, error_of_columns
+from gifqa.evaluation.calibration import calibration_columns, error_of_columns, risk_area_of_counts
 from gifqa.evaluation.captions import bleu_of_columns, bleu_statistics, cider, rouge_l
 from gifqa.evaluation.statistics import (
     NUM_RESAMPLES,
     Interval,
     Values,
+    bootstrap_counts,
     bootstrap_mean,
-    bootstrap_statistic,
     bootstrap_totals,
 )
 from gifqa.evaluation.text import caption_tokens
@@ -156,9 +156,7 @@ def confidence_scores(
     return {
         "ece": bootstrap_totals(calibration_columns(sure, right), error_of_columns, groups, **settings)[0],
         "brier": bootstrap_mean(np.square(sure - right), groups, **settings),
-        "aurc": bootstrap_statistic(
-            lambda rows: area_under_risk_coverage(sure[rows], right[rows]), groups, **settings
-        ),
+        "aurc": bootstrap_counts(risk_area_of_counts(sure, right), groups, **settings),
     }
 
 

@@ -10,6 +10,11 @@ from typing import Any
 from gifqa.errors import RecordError
 from gifqa.evaluation.questions import Question
 
+PREDICTIONS = "predictions.jsonl"
+"""A run's answers."""
+RESULTS = "results.json"
+"""A run's scores; a folder without it holds a run that was stopped."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -45,6 +50,29 @@ class Prediction:
             own["expected_score"] = self.expected_score
         return json.dumps({**self.question.to_dict(), **own}, ensure_ascii=False)
 
+    @classmethod
+    def from_json(cls, line: str) -> "Prediction":
+        """The prediction that `to_json` wrote.
+
+        Raises:
+            ValueError: if the line is no JSON.
+            KeyError: if a field is missing.
+            TypeError: if a field is of another kind.
+        """
+        fields = json.loads(line)
+        return cls(
+            question=Question.from_dict(fields),
+            text=fields["prediction"],
+            confidence=fields["confidence"],
+            alternatives=tuple((answer, float(share)) for answer, share in fields["alternatives"]),
+            keyframes=tuple(fields["keyframes"]),
+            duration_seconds=fields["duration_seconds"],
+            timings=fields["timings"],
+            warnings=tuple(fields["warnings"]),
+            error=fields["error"],
+            expected_score=fields.get("expected_score"),
+        )
+
 
 def read_predictions(path: Path) -> list[Prediction]:
     """The predictions of a run.
@@ -62,7 +90,7 @@ def read_predictions(path: Path) -> list[Prediction]:
     for number, line in enumerate(lines, start=1):
         try:
             if line:
-                predictions.append(_parse(json.loads(line)))
+                predictions.append(Prediction.from_json(line))
         except (ValueError, KeyError, TypeError) as error:
             raise RecordError(
                 f"{path.name}:{number}: no prediction ({error!r}); a line is one JSON object. Delete the "
@@ -76,18 +104,3 @@ def write_predictions(path: Path, predictions: Iterable[Prediction]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text("".join(prediction.to_json() + "\n" for prediction in predictions), encoding="utf-8")
     temporary.replace(path)
-
-
-def _parse(fields: dict[str, Any]) -> Prediction:
-    return Prediction(
-        question=Question.from_dict(fields),
-        text=fields["prediction"],
-        confidence=fields["confidence"],
-        alternatives=tuple((answer, float(share)) for answer, share in fields["alternatives"]),
-        keyframes=tuple(fields["keyframes"]),
-        duration_seconds=fields["duration_seconds"],
-        timings=fields["timings"],
-        warnings=tuple(fields["warnings"]),
-        error=fields["error"],
-        expected_score=fields.get("expected_score"),
-    )

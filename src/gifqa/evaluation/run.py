@@ -1,14 +1,13 @@
 """One evaluation from annotations to results: read, answer, score, write; goes on where it was stopped.
 
 DIR/manifest.json        settings, hashes of annotations and model, versions, start
-DIR/shards/              questions and answers in shards, through `gifqa.engine`
+DIR/shards/              questions and answers in shards, through `gifqa.engine` (`gifqa.evaluation.journal`)
 DIR/predictions.jsonl    every answer with its keyframes and timings
 DIR/missing.txt          media that were not found, if any
 DIR/results.json         {"benchmark", "metrics": {name: {"value", "ci95"}}, "coverage": {...}, ...}
 """
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -17,31 +16,29 @@ from typing import Any, cast
 
 import numpy as np
 
-from gifqa.engine import run_shards, shard_folder
+from gifqa.engine import run_shards
 from gifqa.errors import GifQAError
 from gifqa.evaluation.answering import (
-    PREDICTIONS,
     AnswerShard,
     MakeQA,
     check_view,
     forget_models,
     guess_all,
     model_maker,
-    shard_line,
 )
 from gifqa.evaluation.baselines import Baseline, make_guesser
 from gifqa.evaluation.benchmarks import Benchmark, annotation_files, get_benchmark, read_questions
 from gifqa.evaluation.beside import Beside, read_beside, text_baselines
 from gifqa.evaluation.config import EvaluationConfig
-from gifqa.evaluation.manifest import check_output, describe_run, fingerprint
+from gifqa.evaluation.journal import SHARDS, gather, journal_of, write_shards
+from gifqa.evaluation.manifest import check_output, describe_run, fingerprint, write_whole
 from gifqa.evaluation.matching import match_media
-from gifqa.evaluation.predictions import Prediction, read_predictions, write_predictions
+from gifqa.evaluation.predictions import PREDICTIONS, RESULTS, Prediction, write_predictions
 from gifqa.evaluation.questions import Question
 from gifqa.evaluation.scoring import ScoreCard, score_predictions
 from gifqa.evaluation.views import View
 from gifqa.evaluation.wordnet import WordNet, has_wordnet, load_wordnet
 
-RESULTS = "results.json"
 MISSING = "missing.txt"
 OnProgress = Callable[[int, int], None]
 """Called with the questions done and their number."""
@@ -160,13 +157,13 @@ def run_evaluation(
         run["media_sha256"] = matched.state
         check_output(config.output, run)
         if missing:
-            (config.output / MISSING).write_text("".join(f"{name}\n" for name in missing), encoding="utf-8")
+            write_whole(config.output / MISSING, "".join(f"{name}\n" for name in missing))
         predictions = _answer(found, config, fingerprint(run), make_qa, on_progress)
     else:
         guesser = make_guesser(cast(Baseline, config.baseline), questions, train, config.seed)
         check_output(config.output, run)
         predictions = guess_all(guesser, questions)
-    write_predictions(config.output / PREDICTIONS, predictions)
+        write_predictions(config.output / PREDICTIONS, predictions)
     answered = [prediction for prediction in predictions if prediction.error is None]
     _require_answers(answered, predictions, config)
     asked = [prediction.question for prediction in answered]
@@ -180,7 +177,7 @@ def run_evaluation(
         beside=text_baselines(asked, benchmark, train, **settings) + others,
         paths={question.id: path for question, path in found},
     )
-    (config.output / RESULTS).write_text(json.dumps(evaluation.to_dict(), indent=2) + "\n", encoding="utf-8")
+    write_whole(config.output / RESULTS, json.dumps(evaluation.to_dict(), indent=2) + "\n")
     return evaluation
 
 
@@ -224,8 +221,8 @@ def _answer(
     on_progress: OnProgress | None,
 ) -> list[Prediction]:
     """The predictions in the order of `found`; what an earlier run left is read, not made again."""
-    work = config.output / "shards"
-    sources = _write_shards(found, work, config.shard_size)
+    work = config.output / SHARDS
+    sources = write_shards(found, work, config.shard_size)
     maker = make_qa or model_maker(str(config.model), config.encoder, config.limits)
     function = AnswerShard(maker, _view(config), run, config.top_k, config.seed)
     done = 0
@@ -240,26 +237,8 @@ def _answer(
         run_shards(function, sources, work, fingerprint=run, config=config.engine, on_done=count)
     finally:
         forget_models()
-        folders = [shard_folder(work, index) for index in range(len(sources))]
-        predictions = [
-            prediction
-            for folder in folders
-            if folder.is_dir()
-            for prediction in read_predictions(folder / PREDICTIONS)
-        ]
+        predictions = gather(work)
         write_predictions(config.output / PREDICTIONS, predictions)
+    for source in sources:
+        journal_of(source).unlink(missing_ok=True)
     return predictions
-
-
-def _write_shards(found: Sequence[tuple[Question, Path]], work: Path, size: int) -> list[Path]:
-    folder = work / "questions"
-    folder.mkdir(parents=True, exist_ok=True)
-    sources = []
-    for number, start in enumerate(range(0, len(found), size)):
-        path = folder / f"{number:05d}.jsonl"
-        lines = [shard_line(question, path_of) for question, path_of in found[start : start + size]]
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-        temporary.replace(path)
-        sources.append(path)
-    return sources

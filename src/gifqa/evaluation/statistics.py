@@ -101,6 +101,40 @@ def bootstrap_statistic(
     return Interval(float(statistic(np.arange(len(groups)))), float(low), float(high))
 
 
+def bootstrap_counts(
+    statistic: Callable[[NDArray[np.int64]], NDArray[np.float64]],
+    groups: Sequence[Hashable],
+    *,
+    seed: int = 0,
+    num_resamples: int = NUM_RESAMPLES,
+) -> Interval:
+    """A statistic of how often each row was drawn, with its 95 % percentile interval; many samples at once.
+
+    Args:
+        statistic: gives the values (R,) for R samples that hold each row so many times, (R, M).
+        groups: the GIF of each row, (M,).
+        seed: of the resampling.
+        num_resamples: bootstrap samples.
+
+    Returns:
+        The value over all rows, each once, and the percentiles of the resampled ones.
+    """
+    members = _members(groups)
+    group_of_row = np.zeros(len(groups), np.int64)
+    for group, rows in enumerate(members):
+        group_of_row[rows] = group
+    rng = np.random.default_rng(seed)
+    values = []
+    for start in range(0, num_resamples, _CHUNK):
+        picks = rng.integers(0, len(members), (min(_CHUNK, num_resamples - start), len(members)))
+        places = picks + len(members) * np.arange(len(picks))[:, None]
+        drawn = np.bincount(places.ravel(), minlength=picks.size).reshape(picks.shape)
+        values.append(statistic(drawn[:, group_of_row]))
+    low, high = np.percentile(np.concatenate(values), [2.5, 97.5])
+    whole = statistic(np.ones((1, len(groups)), np.int64))[0]
+    return Interval(float(whole), float(low), float(high))
+
+
 def bootstrap_totals(
     columns: NDArray[np.float64],
     statistic: Callable[[NDArray[np.float64]], NDArray[np.float64]],
