@@ -3,7 +3,8 @@ import json
 import pytest
 
 from gifqa.errors import RecordError
-from gifqa.training.samples import Annotations, Sample, read_annotations
+from gifqa.training.samples import Annotations, Sample
+from gifqa.training.sources import read_dataset
 
 PHOTO = {
     "image": "coco/1.jpg",
@@ -39,54 +40,41 @@ PAIRS = [
 
 
 @pytest.fixture
-def files(tmp_path):
-    """`files(photos=..., clips=..., pairs=...)`: the three paths."""
+def read(tmp_path):
+    """`read("train", photos=..., clips=..., pairs=...)`: the annotations of a split of a data folder."""
 
-    def write(photos=(PHOTO, OTHER), clips=(CLIP,), pairs=PAIRS):
-        paths = []
-        for name, lines in (("captions", photos), ("clips", clips), ("pairs", pairs)):
-            path = tmp_path / f"{name}.jsonl"
-            path.write_text(
-                "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
-            )
-            paths.append(path)
-        return paths
+    def run(split, photos=(PHOTO, OTHER), clips=(CLIP,), pairs=PAIRS):
+        files = {"photos/captions.jsonl": photos, "clips/clips.jsonl": clips, "pairs.jsonl": pairs}
+        for name, lines in files.items():
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            texts = (line if isinstance(line, str) else json.dumps(line) for line in lines)
+            (tmp_path / name).write_text("".join(f"{text}\n" for text in texts))
+        return read_dataset(tmp_path, [tmp_path / "pairs.jsonl"]).annotations[split]
 
-    return write
+    return run
 
 
-def test_captions_and_labels_of_a_split(files):
-    found = read_annotations(*files(), "train")
+def test_captions_and_labels_of_a_split(read):
+    found = read("train")
 
     assert found.captions == {
         "coco/1.jpg": ("A man on a horse.", "Man riding"),
         "cats/1.webp": ("cat jumping", "a cat jumps"),
     }
     assert found.labels == {"coco/1.jpg": ("horse", "person"), "coco/2.jpg": ("apple",)}
-    assert not read_annotations(*files(), "test").samples
+    assert not read("test").samples
 
 
-def test_pairs_of_captions_are_open_or_yes_no(files):
-    groups = read_annotations(*files(), "train").by_source()
+def test_pairs_of_captions_are_open_or_yes_no(read):
+    groups = read("train").by_source()
 
     assert groups["caption-open"] == [Sample("coco/1.jpg", "Who?", "man", "caption-open", "person")]
     assert [sample.answer for sample in groups["caption-yes/no"]] == ["yes"]
-    assert [sample.answer for sample in read_annotations(*files(), "val").by_source()["caption-open"]] == [
-        "dog"
-    ]
+    assert [sample.answer for sample in read("val").by_source()["caption-open"]] == ["dog"]
 
 
-def test_pairs_may_come_from_several_files(files, tmp_path):
-    photos, clips, pairs = files()
-    more = tmp_path / "more.jsonl"
-    more.write_text(json.dumps(PAIRS[0] | {"gif": "cats/1.webp"}) + "\n")
-    groups = read_annotations(photos, clips, [pairs, more], "train").by_source()
-
-    assert [sample.picture for sample in groups["caption-open"]] == ["coco/1.jpg", "cats/1.webp"]
-
-
-def test_what_people_asked_keeps_its_source_and_its_options(files):
-    groups = read_annotations(*files(), "train").by_source()
+def test_what_people_asked_keeps_its_source_and_its_options(read):
+    groups = read("train").by_source()
 
     (choice,) = groups["visual7w"]
     assert choice.answer == "brown"
@@ -95,15 +83,15 @@ def test_what_people_asked_keeps_its_source_and_its_options(files):
     assert [sample.answer for sample in groups["vqa2"]] == ["two"]  # the empty answer is left out
 
 
-def test_statements_are_questions_of_yes_and_no(files):
-    statements = read_annotations(*files(), "train").by_source()["statements"]
+def test_statements_are_questions_of_yes_and_no(read):
+    statements = read("train").by_source()["statements"]
 
     assert [sample.answer for sample in statements] == ["yes", "no"]
     assert [sample.has_sides for sample in statements] == [True, False]
 
 
-def test_boxes_become_presence_absence_and_number(files):
-    objects = read_annotations(*files(), "train").by_source()["objects"]
+def test_boxes_become_presence_absence_and_number(read):
+    objects = read("train").by_source()["objects"]
     asked = {(s.picture, s.question): s.answer for s in objects}
 
     assert asked["coco/1.jpg", "How many people are there?"] == "two"
@@ -117,8 +105,8 @@ def test_boxes_become_presence_absence_and_number(files):
     assert absent <= {"Is there a horse?", "Is there a person?"}
 
 
-def test_only_keeps_what_is_known_of_some_pictures(files):
-    found = read_annotations(*files(), "train").only({"coco/2.jpg"})
+def test_only_keeps_what_is_known_of_some_pictures(read):
+    found = read("train").only({"coco/2.jpg"})
 
     assert found.captions == {}
     assert set(found.labels) == {"coco/2.jpg"}
@@ -131,13 +119,17 @@ def test_groups_name_source_and_kind():
     assert Annotations().by_source() == {}
 
 
-def test_a_line_without_a_field_is_named_by_file_and_line(files):
+def test_a_line_without_a_field_is_named_by_file_and_line(read):
     with pytest.raises(
         RecordError, match=r'clips\.jsonl:2: no field "description"; it has clip, split\. A line needs'
     ):
-        read_annotations(*files(clips=(CLIP, {"clip": "a.webp", "split": "train"})), "train")
+        read("train", clips=(CLIP, {"clip": "a.webp", "split": "train"}))
 
 
-def test_a_line_that_is_no_json_is_named_by_file_and_line(files):
+def test_a_line_that_is_no_json_is_named_by_file_and_line(read):
     with pytest.raises(RecordError, match=r"captions\.jsonl:1"):
-        read_annotations(*files(photos=("{",)), "train")
+        read("train", photos=("{",))
+
+
+def test_an_option_about_sides_keeps_the_picture_as_it_is():
+    assert Sample("a", "Which side?", "both", "vqa2", "human", ("both", "left", "top", "none")).has_sides

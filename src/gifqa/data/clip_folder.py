@@ -48,15 +48,11 @@ def read_clip_folder(media: MediaFolder) -> list[Clip]:
     Raises:
         RecordError: at the first line that cannot be used, or that puts a clip into a second split.
     """
-    table = table_of(media.folder)
+    folder = media.folder
+    table = next((folder / name for name in (CLIPS_FILE, *TABLES) if (folder / name).is_file()), None)
     if table is None:
         return list(_clips_beside_texts(media))
     return list(_described_clips(table)) if table.name == CLIPS_FILE else _merged(_rows_of(table), media)
-
-
-def table_of(folder: Path) -> Path | None:
-    """The file that says what is said of the clips of a folder; None if there is none."""
-    return next((folder / name for name in (CLIPS_FILE, *TABLES) if (folder / name).is_file()), None)
 
 
 def _described_clips(path: Path) -> Iterator[Clip]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gifqa.data.records import QARecord, read_records
+from gifqa.data.records import QARecord
 from gifqa.data.tables import read_rows
 from gifqa.errors import RecordError
 from gifqa.prompt import STATEMENT_ANSWERS, normalise_answer
@@ -81,24 +81,6 @@ class Annotations:
             {name: labels for name, labels in self.labels.items() if name in pictures},
             self.weights,
         )
-
-
-def read_annotations(photos: Path, clips: Path, pairs: Path | Sequence[Path], split: str) -> Annotations:
-    """Captions, labels and samples of the split "train", "val" or "test".
-
-    Raises:
-        RecordError: at the first line of a file that cannot be used, named by file and line.
-    """
-    found = Annotations()
-    add_photos(found, read_lines(photos, ("image", "split")), split)
-    for record in read_lines(clips, ("clip", "split", "description")):
-        if record["split"] == split:
-            found.captions[record["clip"]] = (*(record.get("captions") or ()), record["description"])
-    for path in [pairs] if isinstance(pairs, Path) else pairs:
-        for record in read_records(path):
-            if record.split == split:
-                found.samples += pair_samples(record, record.gif)
-    return found
 
 
 def add_photos(found: Annotations, records: Iterable[dict[str, Any]], split: str) -> None:

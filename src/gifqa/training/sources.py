@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from gifqa.data.captions import SPLITS
-from gifqa.data.clip_folder import CLIPS_FILE, FRACTIONS, read_clip_folder, table_of
+from gifqa.data.clip_folder import CLIPS_FILE, FRACTIONS, read_clip_folder
 from gifqa.data.media_folder import MediaFolder, is_clip
 from gifqa.data.records import QARecord, read_records
 from gifqa.data.tgif import split_of
@@ -83,14 +83,6 @@ def read_dataset(
     found = reading.finished()
     _check(found, data, pairs, weights or {})
     return found
-
-
-def annotation_files(data: Path, pairs: Sequence[Path]) -> dict[str, Path]:
-    """What a run is told by: the files with annotations in a data folder, and those of the pairs."""
-    clips = table_of(_clips_below(data))
-    found = {"photos": data / PHOTOS} if (data / PHOTOS).is_file() else {}
-    found |= {"clips": clips} if clips is not None else {}
-    return found | {f"pairs {number}": path for number, path in enumerate(pairs, start=1)}
 
 
 def _clips_below(data: Path) -> Path:
