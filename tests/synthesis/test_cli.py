@@ -139,6 +139,15 @@ def test_the_sample_is_fifty_and_the_same_each_time():
     assert "50 pairs to read" in write_report(tally, SynthesisConfig())
 
 
+def test_the_report_has_the_settings_that_were_changed():
+    """It said "{}" where none were."""
+    from gifqa.synthesis.config import SynthesisConfig
+
+    assert "<p>All settings are the default.</p>" in write_report(Tally(), SynthesisConfig())
+    changed = write_report(Tally(), SynthesisConfig(seed=7))
+    assert "not the default: <code>{&quot;seed&quot;: 7}</code>" in changed
+
+
 def test_reasons_are_counted_without_their_details():
     assert short_reason("round trip: the caption says hat") == "round trip"
     assert short_reason("caption: 99 words; the limit is 80") == "caption: too long"

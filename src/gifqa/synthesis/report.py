@@ -2,6 +2,7 @@
 
 import hashlib
 import heapq
+import json
 from collections import Counter
 from dataclasses import dataclass, field
 from html import escape
@@ -147,8 +148,11 @@ def _summary(tally: Tally, config: SynthesisConfig) -> str:
     cells = "".join(
         f"<tr><td>{escape(name)}</td><td class=n>{value:,}</td></tr>" for name, value in rows.items()
     )
-    settings = escape(config.model_dump_json(exclude_defaults=True))
-    return f"<table>{cells}</table><p>Settings that are not the default: <code>{settings}</code></p>"
+    changed = config.model_dump(mode="json", exclude_defaults=True)
+    said = (
+        f"Settings that are not the default: <code>{escape(json.dumps(changed, ensure_ascii=False))}</code>"
+    )
+    return f"<table>{cells}</table><p>{said if changed else 'All settings are the default.'}</p>"
 
 
 def _bars(title: str, counts: Counter[str], limit: int | None = None) -> str:
