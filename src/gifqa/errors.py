@@ -4,7 +4,9 @@
     ├── MediaError
     │   ├── UnsupportedMedia    not a format that gifqa reads
     │   ├── MediaTooLarge       over a limit of size, canvas, frames or time
+    │   │   └── FetchTimeout    over the limit of a download's time
     │   └── UnreadableMedia     missing, empty, damaged beyond the first frame
+    │       └── FetchFailed     a server that is not reached, or answers with an error
     ├── RecordError             a line of a data file, named by file and line
     ├── ConfigError             a flag, a recipe or a config file
     ├── CheckpointError         a bundle, a checkpoint or a remote model
@@ -32,6 +34,25 @@ class MediaTooLarge(MediaError):
 
 class UnreadableMedia(MediaError):
     """The media are missing, empty or too damaged to give one frame."""
+
+
+class FetchTimeout(MediaTooLarge):
+    """A download takes too long; at another time it may be quicker."""
+
+
+class FetchFailed(UnreadableMedia):
+    """A server is not reached, or answers with an error of HTTP."""
+
+    def __init__(self, message: str, status: int | None = None, retry_after: str = "") -> None:
+        """Keep what tells whether to try again.
+
+        Args:
+            message: the whole message.
+            status: of HTTP; None if there was no answer.
+            retry_after: the header of that name: seconds or a date; empty if there was none.
+        """
+        super().__init__(message)
+        self.status, self.retry_after = status, retry_after
 
 
 class RecordError(GifQAError):

@@ -17,13 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpcore
 import httpx
 
-from gifqa.errors import MediaTooLarge, UnreadableMedia, UnsupportedMedia
+from gifqa.errors import FetchFailed, FetchTimeout, UnreadableMedia, UnsupportedMedia
 from gifqa.limits import MediaLimits, check_bytes, how_to_raise
 
 Address = IPv4Address | IPv6Address
@@ -109,8 +110,8 @@ def fetch_url(
 
     Raises:
         UnsupportedMedia: if the scheme is another or URLs are switched off.
-        MediaTooLarge: if the body is too large or everything takes too long.
-        UnreadableMedia: if the host is not public, does not answer, or answers with an error.
+        MediaTooLarge: if the body is too large or, as a `FetchTimeout`, everything takes too long.
+        UnreadableMedia: if the host is not public or, as a `FetchFailed`, gives no answer but an error.
     """
     if not limits.allow_urls:
         raise UnsupportedMedia(
@@ -166,9 +167,9 @@ def _get(url: httpx.URL, guard: "_Guard") -> bytes | httpx.URL:
             if response.status in REDIRECTS and b"location" in headers:
                 return _parse(headers[b"location"].decode("latin-1"), base=url)
             if response.status != 200:
-                raise UnreadableMedia(
-                    f"{guard.shown} answers with HTTP status {response.status}; check the URL."
-                )
+                message = f"{guard.shown} answers with HTTP status {response.status}; check the URL."
+                retry_after = headers.get(b"retry-after", b"").decode("latin-1")
+                raise FetchFailed(message, response.status, retry_after)
             return _body(response.iter_stream(), headers.get(b"content-length", b""), guard)
     except (
         httpcore.NetworkError,
@@ -178,13 +179,13 @@ def _get(url: httpx.URL, guard: "_Guard") -> bytes | httpx.URL:
         ValueError,
     ) as error:
         guard.seconds_left()
-        raise UnreadableMedia(
+        raise FetchFailed(
             f"{guard.shown} cannot be fetched ({error or type(error).__name__}); check URL and network."
         ) from error
 
 
-def _ssl_context() -> ssl.SSLContext:
-    return httpcore.default_ssl_context()
+_ssl_context = cache(httpcore.default_ssl_context)
+"""Reading the certificates takes longer than many a download."""
 
 
 def _body(stream: Iterable[bytes], content_length: bytes, guard: "_Guard") -> bytes:
@@ -211,10 +212,10 @@ class _Guard(httpcore.NetworkBackend):
     """The URL at work, as messages call it."""
 
     def seconds_left(self) -> float:
-        """Time that remains; `MediaTooLarge` if there is none."""
+        """Time that remains; `FetchTimeout` if there is none."""
         left = self.deadline - time.monotonic()
         if left <= 0:
-            raise MediaTooLarge(
+            raise FetchTimeout(
                 f"{self.shown} takes more than {self.limits.url_timeout_seconds:g} seconds to fetch, the "
                 f"limit. Download it yourself, or {how_to_raise('url_timeout_seconds')}."
             )
