@@ -1,6 +1,7 @@
 import itertools
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,38 @@ def test_the_strip_shows_question_answer_confidence_and_keyframes(drawn_texts):
     assert image.mode == "RGB"
     for colour in COLOURS[:4]:
         assert area_of(image, colour) == pytest.approx(220 * 165, rel=0.05)
+
+
+def test_a_reference_stands_below_the_answer_and_missing_scores_are_not_drawn(drawn_texts):
+    keyframes = replace(make_keyframes(4), scores=np.full(4, np.nan, np.float32))
+    draw_strip(make_pixels(4), keyframes, "What is it?", "a cat", None, "a dog")
+    words = words_of(drawn_texts)
+
+    assert words.index("a cat") < words.index("a dog")
+    assert "nan" not in words
+
+
+def test_a_description_has_no_line_for_a_question(drawn_texts):
+    """There was a Q with nothing beside it."""
+    draw_strip(make_pixels(2), make_keyframes(2), "", "a cat sits", None)
+
+    assert [text for text, _ in drawn_texts[:2]] == ["a cat sits", "#2  0.20 s"]
+
+
+def test_an_image_alone_has_no_time(drawn_texts):
+    """A still image was said to be shown at 0.00 s, of 0.10 s."""
+    keyframes = replace(make_keyframes(1), num_frames=1)
+    draw_strip(make_pixels(1), keyframes, "What is it?", "a cat", 0.5)
+
+    assert [text for text, _ in drawn_texts] == ["Q", "What is it?", "A", "a cat", "", "50 % confident"]
+
+
+def test_white_frames_are_told_from_the_page():
+    white = np.full((2, 60, 80, 3), 255, np.uint8)
+    pixels = np.asarray(draw_strip(white, make_keyframes(2), "", "", None))
+    rule = (pixels == (0xCC, 0xCC, 0xCC)).all(axis=2)
+
+    assert (rule.sum(axis=0) >= 165).sum() == 2, "the first frame has a left and a right side"
 
 
 def test_frames_stand_from_left_to_right_in_time_order():

@@ -15,7 +15,7 @@ ORDER = (
     {"extras", "stopwatch"},
     {"limits", "media_types", "url_policy", "media", "frame_arrays"},
     {"decoding", "decoding_gif", "decoding_images", "decoding_video", "frames"},
-    {"retrieval", "evidence"},
+    {"retrieval", "lettering", "evidence"},
     {"prompt"},
     {"answering"},
     {"pipeline"},
@@ -34,7 +34,7 @@ NEIGHBOURS = {
     "decoding_gif": {"decoding"},
     "decoding_images": {"decoding"},
     "decoding_video": {"decoding"},
-    "evidence": {"retrieval"},
+    "evidence": {"retrieval", "lettering"},
 }
 """Rooms of the same line that a module may import."""
 TORCH_ALLOWED = {"model", "training", "answering/transformers.py", "retrieval/embedder.py"}

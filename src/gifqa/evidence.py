@@ -9,7 +9,7 @@
                                            |--o------o----o----o----o----|
 
 Below each frame are its index, time and score; the best score has a coloured border. The line is the playing
-time, with a dot a keyframe. The text is in Pillow's own font: characters that it lacks become boxes.
+time, with a dot a keyframe; an image alone has neither. The letters are those of `gifqa.lettering`.
 """
 
 import contextlib
@@ -23,26 +23,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.errors import ConfigError
+from gifqa.lettering import font_of, line_height, wrapped
 from gifqa.retrieval.clip_cut import Keyframes
 
 if TYPE_CHECKING:
-    from PIL import Image, ImageDraw, ImageFont
-
-    Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+    from PIL import Image, ImageDraw
 
 _MARGIN = 16
 _GAP = 10
+_COLUMN_GAP = 22
 _FRAME_SIDE = 220  # pixels of the longer side of a drawn frame
 _LEAST_CELL = 110  # of the space for a frame and its caption
 _COLUMNS = 4
+_DOT = 11  # across, of a keyframe on the line of time
 _LEAST_WIDTH = 480  # of the space for text and frames
 _LABEL_WIDTH = 28  # of the column of "Q" and "A"
 _TEXT_SIZE = 18
 _SMALL_SIZE = 13
-_LINE_HEIGHT = 1.35  # of the size
 _QUESTION_LINES = 3
 _ANSWER_LINES = 6
-_LONGEST_TEXT = 2000  # characters laid out; more never fit
 
 _PAPER = "#ffffff"
 _INK = "#1a1a1a"
@@ -61,6 +60,11 @@ class _Paragraph:
     max_lines: int
     label: str | None = None
 
+    def lines(self, inner: int) -> list[str]:
+        """The text in lines that fit into `inner` pixels, beside the label."""
+        width = inner - (0 if self.label is None else _LABEL_WIDTH)
+        return wrapped(self.text, self.size, width, self.max_lines)
+
 
 def draw_strip(
     pixels: NDArray[np.uint8],
@@ -68,15 +72,17 @@ def draw_strip(
     question: str,
     answer_text: str,
     confidence: float | None,
+    reference: str | None = None,
 ) -> "Image.Image":
     """The question, the answer and the keyframes that it rests on.
 
     Args:
         pixels: the keyframes, RGB uint8 (K, H, W, 3).
-        keyframes: their indices, times and scores, K >= 1 of them.
-        question: wrapped, and cut with an ellipsis after three lines.
+        keyframes: their indices, times and scores, K >= 1 of them; scores that are NaN are not drawn.
+        question: wrapped, and cut with an ellipsis after three lines; empty for a description.
         answer_text: wrapped, and cut with an ellipsis after six lines.
         confidence: 0 to 1; None draws none.
+        reference: what the answer should have been, set below it as the answer is; None draws none.
 
     Returns:
         An RGB picture.
@@ -84,10 +90,11 @@ def draw_strip(
     Raises:
         ValueError: if there are no keyframes, or not as many frames of pixels.
     """
-    paragraphs = [
-        _Paragraph(question, _TEXT_SIZE, _FAINT, _QUESTION_LINES, "Q"),
-        _Paragraph(answer_text, _TEXT_SIZE, _INK, _ANSWER_LINES, "A"),
-    ]
+    paragraphs = [_Paragraph(answer_text, _TEXT_SIZE, _INK, _ANSWER_LINES, "A" if question else None)]
+    if question:
+        paragraphs.insert(0, _Paragraph(question, _TEXT_SIZE, _FAINT, _QUESTION_LINES, "Q"))
+    if reference is not None:
+        paragraphs.append(_Paragraph(reference, _TEXT_SIZE, _FAINT, _ANSWER_LINES, "R"))
     if confidence is not None:
         paragraphs.append(_Paragraph(f"{confidence * 100:.0f} % confident", _SMALL_SIZE, _ACCENT, 1, ""))
     return _draw_page(paragraphs, pixels, keyframes)
@@ -184,14 +191,15 @@ def _draw_page(
             "more. Decode the keyframes' indices."
         )
     width, height = _fitted(pixels.shape[2], pixels.shape[1])
-    column = max(width, _LEAST_CELL) + _GAP
-    row = height + _line_height(_SMALL_SIZE) + _GAP
-    inner = max(min(count, _COLUMNS) * column - _GAP, _LEAST_WIDTH)
-    blocks = [(paragraph, _wrapped(paragraph, inner)) for paragraph in paragraphs]
-    frames_top = _MARGIN + _GAP + sum(len(lines) * _line_height(block.size) for block, lines in blocks)
+    column = max(width, _LEAST_CELL) + _COLUMN_GAP
+    row = height + line_height(_SMALL_SIZE) + _GAP
+    inner = max(min(count, _COLUMNS) * column - _COLUMN_GAP, _LEAST_WIDTH)
+    blocks = [(paragraph, paragraph.lines(inner)) for paragraph in paragraphs]
+    frames_top = _MARGIN + _GAP + sum(len(lines) * line_height(block.size) for block, lines in blocks)
     time_top = frames_top + -(-count // _COLUMNS) * row + 4
+    bottom = time_top + line_height(_SMALL_SIZE) if keyframes.num_frames > 1 else time_top - 2 * _GAP
 
-    image = Image.new("RGB", (inner + 2 * _MARGIN, time_top + _line_height(_SMALL_SIZE) + _MARGIN), _PAPER)
+    image = Image.new("RGB", (inner + 2 * _MARGIN, bottom + _MARGIN), _PAPER)
     draw = ImageDraw.Draw(image)
     top = _MARGIN
     for paragraph, lines in blocks:
@@ -201,96 +209,67 @@ def _draw_page(
         left, top = _MARGIN + i % _COLUMNS * column, frames_top + i // _COLUMNS * row
         frame = Image.fromarray(pixels[i]).resize((width, height), Image.Resampling.LANCZOS)
         image.paste(frame, (left, top))
-        if i == best and count > 1:
-            draw.rectangle((left - 3, top - 3, left + width + 2, top + height + 2), outline=_ACCENT, width=3)
-        _draw_caption(draw, (left, top + height + 4), column - _GAP, keyframes, i)
-    _draw_time_line(draw, time_top, inner, keyframes)
+        is_best = i == best and count > 1 and bool(np.isfinite(keyframes.scores[i]))
+        _draw_border(draw, (left, top, left + width, top + height), is_best=is_best)
+        if keyframes.num_frames > 1:
+            _draw_caption(draw, (left, top + height + 4), column - _COLUMN_GAP, keyframes, i)
+    if keyframes.num_frames > 1:
+        _draw_time_line(image, time_top, inner, keyframes)
     return image
 
 
 def _draw_paragraph(draw: "ImageDraw.ImageDraw", top: int, paragraph: _Paragraph, lines: list[str]) -> int:
     """Draw the lines; returns where the next paragraph begins."""
-    font = _font(paragraph.size)
+    font = font_of(paragraph.size)
     left = _MARGIN
     if paragraph.label is not None:
         draw.text((left, top), paragraph.label, fill=_ACCENT, font=font)
         left += _LABEL_WIDTH
     for line in lines:
         draw.text((left, top), line, fill=paragraph.colour, font=font)
-        top += _line_height(paragraph.size)
+        top += line_height(paragraph.size)
     return top
+
+
+def _draw_border(draw: "ImageDraw.ImageDraw", box: tuple[int, int, int, int], *, is_best: bool) -> None:
+    """Around left, top, right, bottom: a thin line, or a thick one; white frames would melt into the page."""
+    left, top, right, bottom = box
+    width, colour = (3, _ACCENT) if is_best else (1, _RULE)
+    draw.rectangle((left - width, top - width, right + width - 1, bottom + width - 1), None, colour, width)
 
 
 def _draw_caption(
     draw: "ImageDraw.ImageDraw", corner: tuple[int, int], width: int, keyframes: Keyframes, i: int
 ) -> None:
     """Index and time at the left, the score at the right if a frame is wide enough for both."""
-    font = _font(_SMALL_SIZE)
+    font = font_of(_SMALL_SIZE)
     caption = f"#{keyframes.indices[i]}  {keyframes.pts_seconds[i]:.2f} s"
     score = f"{keyframes.scores[i]:.2f}"
     draw.text(corner, caption, fill=_INK, font=font)
-    if font.getlength(caption + "  " + score) <= width:
+    if np.isfinite(keyframes.scores[i]) and font.getlength(caption + "  " + score) <= width:
         draw.text((corner[0] + width, corner[1]), score, fill=_FAINT, font=font, anchor="ra")
 
 
-def _draw_time_line(draw: "ImageDraw.ImageDraw", top: int, inner: int, keyframes: Keyframes) -> None:
+def _draw_time_line(image: "Image.Image", top: int, inner: int, keyframes: Keyframes) -> None:
     """From 0 to the end of the GIF, a dot where each keyframe is."""
-    font = _font(_SMALL_SIZE)
+    from PIL import Image, ImageDraw
+
+    draw, font = ImageDraw.Draw(image), font_of(_SMALL_SIZE)
     end = f"{keyframes.duration_seconds:.2f} s"
     draw.text((_MARGIN, top), "0 s", fill=_FAINT, font=font)
     draw.text((_MARGIN + inner, top), end, fill=_FAINT, font=font, anchor="ra")
     left, right = _MARGIN + 36, _MARGIN + inner - round(font.getlength(end)) - 14
     middle = top + _SMALL_SIZE // 2 + 3
     draw.line((left, middle, right, middle), fill=_RULE, width=3)
+    large = Image.new("L", (_DOT * 8, _DOT * 8))
+    ImageDraw.Draw(large).ellipse((0, 0, _DOT * 8 - 1, _DOT * 8 - 1), fill=255)
+    dot = large.resize((_DOT, _DOT), Image.Resampling.LANCZOS)  # Pillow's own circles have corners
     for pts in keyframes.pts_seconds:
-        x = left + (right - left) * min(1.0, float(pts) / keyframes.duration_seconds)
-        draw.ellipse((x - 5, middle - 5, x + 5, middle + 5), fill=_ACCENT)
+        x = left + round((right - left) * min(1.0, float(pts) / keyframes.duration_seconds))
+        image.paste(_ACCENT, (x - _DOT // 2, middle - _DOT // 2), dot)
 
 
 def _fitted(width: int, height: int) -> tuple[int, int]:
     """Width and height with the longer side at `_FRAME_SIDE`, the shorter at least 1."""
     scale = _FRAME_SIDE / max(width, height)
     return max(1, round(width * scale)), max(1, round(height * scale))
-
-
-def _font(size: int) -> "Font":
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=size)
-
-
-def _line_height(size: int) -> int:
-    return round(size * _LINE_HEIGHT)
-
-
-def _wrapped(paragraph: _Paragraph, inner: int) -> list[str]:
-    """The lines of the paragraph, at least one; the last ends in an ellipsis if the text goes on."""
-    font = _font(paragraph.size)
-    width = inner - (0 if paragraph.label is None else _LABEL_WIDTH)
-    words = _printable(paragraph.text[:_LONGEST_TEXT]).split()
-    lines: list[str] = []
-    while words and len(lines) < paragraph.max_lines:
-        line = ""
-        while words and font.getlength(f"{line} {words[0]}".strip()) <= width:
-            line = f"{line} {words.pop(0)}".strip()
-        if not line:  # a word wider than the line, such as an address
-            head = _longest_head(words[0], font, width)
-            line, words[0] = words[0][:head], words[0][head:]
-        lines.append(line)
-    if words or len(paragraph.text) > _LONGEST_TEXT:
-        last = f"{lines[-1]} {words[0]}" if words else lines[-1]
-        lines[-1] = last[: _longest_head(last, font, width - font.getlength("…"))].rstrip() + "…"
-    return lines or [""]
-
-
-def _longest_head(text: str, font: "Font", width: float) -> int:
-    """How many characters of the text fit, at least one."""
-    fits = 1
-    while fits < len(text) and font.getlength(text[: fits + 1]) <= width:
-        fits += 1
-    return fits
-
-
-def _printable(text: str) -> str:
-    """The text without control characters and lone surrogates, which no font draws."""
-    return "".join(char if char.isprintable() else " " for char in text)
