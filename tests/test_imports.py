@@ -37,6 +37,8 @@ EXTRAS = {
     "onnx_ir",
     "efficientnet_lite_pytorch",
     "matplotlib",
+    "tensorboard",
+    "wandb",
     "spacy",
     "pyarrow",
     "ray",

@@ -1,6 +1,8 @@
-import json
+import logging
 import math
 import random
+import signal
+from dataclasses import replace
 
 import pytest
 
@@ -9,7 +11,8 @@ torch = pytest.importorskip("torch")
 from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
 from gifqa.training.checkpoints import load_best  # noqa: E402
 from gifqa.training.loop import Plan, check_finite, run_stage  # noqa: E402
-from gifqa.training.metrics import TIMINGS, read_metrics  # noqa: E402
+from gifqa.training.metrics import TIMINGS, read_metrics, read_whole_lines  # noqa: E402
+from gifqa.training.shown_answers import ShownAnswer  # noqa: E402
 
 PLAN = Plan(steps=10, log_every=3, validate_every=4, criterion="score", higher_is_better=True)
 
@@ -117,12 +120,6 @@ def test_a_checkpoint_of_before_0_2_still_resumes(tmp_path):
     assert not (tmp_path / "last.pt").exists()
 
 
-def test_a_line_of_metrics_that_a_kill_cut_is_dropped(tmp_path):
-    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + '\n{"step": 2, "lo')
-
-    assert read_metrics(tmp_path) == [{"step": 1}]
-
-
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path, caplog):
     whole = Walk()
     run(whole, tmp_path / "whole")
@@ -163,3 +160,160 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(value):
         ConfigError, match=rf"the loss is {value} at step 7 \(batch of a.jpg, b.jpg, ...\).*lower"
     ):
         check_finite(torch.tensor(value), 7, ["a.jpg", "b.jpg"])
+
+
+def test_a_validation_that_is_no_number_stops_the_run_and_the_last_checkpoint_stands(tmp_path):
+    with pytest.raises(
+        ConfigError, match=r"score of the validation is nan at step 8; .* The last checkpoint stands"
+    ):
+        run(Walk(), tmp_path, scores=(1.0, math.nan, 2.0))
+
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-00000004.pt"]
+
+
+def test_spoilt_weights_are_not_saved(tmp_path):
+    stage = Walk()
+    stage.weights = lambda: {"place": torch.tensor([math.inf if stage.step == 8 else 0.0])}
+    with pytest.raises(
+        ConfigError, match=r"the sum of the weights place is inf at step 8; it must be finite"
+    ):
+        run(stage, tmp_path)
+
+    assert [path.name for path in tmp_path.glob("step-*")] == ["step-00000004.pt"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError(
+            "[enforce fail at alloc_cpu.cpp:66] DefaultCPUAllocator: can't allocate memory: you tried"
+        ),
+        MemoryError(),
+    ],
+    ids=["gpu", "cpu", "python"],
+)
+def test_out_of_memory_is_one_line_that_says_what_to_lower(tmp_path, error):
+    def train_step():
+        raise error
+
+    stage, plan = Walk(), replace(PLAN, memory_settings=("language.batch_size", "language.num_frames"))
+    stage.train_step = train_step
+    with pytest.raises(ConfigError) as caught:
+        run_stage(stage, tmp_path / "language", plan, dict)
+
+    message = str(caught.value)
+    assert message.startswith("language ran out of memory at step 0 (")
+    assert message.endswith("the last checkpoint stands. Lower language.batch_size or language.num_frames.")
+    assert "\n" not in message
+
+
+def test_other_errors_of_torch_are_not_taken_for_memory(tmp_path):
+    stage = Walk()
+    stage.weights = lambda: torch.zeros(2) + torch.zeros(3)
+    with pytest.raises(RuntimeError, match="must match the size"):
+        run(stage, tmp_path)
+
+
+def test_it_stops_when_validations_bring_no_gain_and_stays_stopped(tmp_path):
+    plan = replace(PLAN, steps=20, validate_every=1, patience=2)
+    scores = iter([1.0, 3.0, 2.0, 3.0, 9.0])
+    stage = Walk()
+    assert run_stage(stage, tmp_path, plan, lambda: {"score": next(scores)}) == {"step": 2, "score": 3.0}
+    assert stage.step == 4
+
+    again = Walk()
+    assert run_stage(again, tmp_path, plan, dict) == {"step": 2, "score": 3.0}
+    assert again.step == 4
+
+
+def test_the_wait_for_a_gain_goes_on_after_a_kill(tmp_path):
+    plan = replace(PLAN, steps=20, validate_every=1, patience=3)
+    with pytest.raises(KeyboardInterrupt):
+        run_stage(Walk(stop_at=3), tmp_path, plan, lambda: {"score": 1.0})
+    stage = Walk()
+    run_stage(stage, tmp_path, plan, lambda: {"score": 1.0})
+
+    assert stage.step == 4  # the first was a gain
+
+
+@pytest.mark.parametrize(("keep_last", "kept"), [(1, [10]), (2, [8, 10]), (9, [4, 8, 10])])
+def test_the_last_checkpoints_are_kept(tmp_path, keep_last, kept):
+    (tmp_path / "step-00000003.pt.tmp").write_bytes(b"of a kill")
+    run_stage(Walk(), tmp_path, replace(PLAN, keep_last=keep_last), lambda: {"score": 1.0})
+
+    assert sorted(path.name for path in tmp_path.glob("step-*")) == [f"step-{step:08d}.pt" for step in kept]
+
+
+def test_ctrl_c_finishes_the_step_saves_it_and_says_how_to_go_on(tmp_path, caplog):
+    whole = Walk()
+    run(whole, tmp_path / "whole")
+    cut = Walk()
+    take = cut.train_step
+
+    def interrupted():
+        if cut.step == 4:
+            signal.raise_signal(signal.SIGINT)
+        return take()
+
+    cut.train_step = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        run(cut, tmp_path / "cut")
+    assert "cut: stopped after step 5 of 10 and saved in" in caplog.text
+    assert "step-00000005.pt; the same command goes on from there" in caplog.text
+    resumed, taken = Walk(), []
+    resumed.train_step = lambda: taken.append(resumed.step) or Walk.train_step(resumed)
+    run(resumed, tmp_path / "cut")
+
+    assert taken == [5, 6, 7, 8, 9]
+    assert torch.equal(whole.place, resumed.place)
+    assert lines_without_pace(tmp_path / "cut") == lines_without_pace(tmp_path / "whole")
+
+
+class Speaker(Walk):
+    """Answers with the number of steps it has taken."""
+
+    def samples(self):
+        return [ShownAnswer("a.gif", "How many?", "ten", str(self.step))]
+
+
+def test_answers_are_written_at_each_validation_and_once_after_a_kill(tmp_path, make_gif):
+    make_gif(["red"], name="a.gif")
+    for stop_at in (9, None):
+        try:
+            run_stage(
+                Speaker(stop_at), tmp_path / "run", replace(PLAN, media=(tmp_path,)), lambda: {"score": 1.0}
+            )
+        except KeyboardInterrupt:
+            continue
+
+    lines = read_whole_lines(tmp_path / "run/samples.jsonl")
+    assert [(line["step"], line["answer"]) for line in lines] == [(4, "4"), (8, "8"), (10, "10")]
+    assert sorted(path.name for path in (tmp_path / "run/samples").iterdir()) == [
+        f"step-000000{step:02d}.png" for step in (4, 8, 10)
+    ]
+
+
+def test_what_a_stage_counts_becomes_rates_and_log_lines_are_read_by_people(tmp_path, caplog):
+    caplog.set_level(logging.INFO, logger="gifqa")
+    stage = Walk()
+    stage.train_step = lambda: Walk.train_step(stage) | {"samples": 8, "tokens": 100}
+    run(stage, tmp_path)
+    line = read_metrics(tmp_path)[0]
+
+    assert set(line) == {"step", "loss", *TIMINGS}
+    assert line["tokens_per_second"] / line["samples_per_second"] == pytest.approx(100 / 8, rel=0.01)
+    assert "samples/s" in caplog.text and "minutes left" in caplog.text
+
+
+def test_trackers_get_every_line(tmp_path, monkeypatch):
+    class Fake:
+        def __init__(self, folder, step, **wanted):
+            self.wanted, lines = wanted, []
+            self.add, self.close = lines.append, lambda: seen.append((wanted, len(lines)))
+
+    seen = []
+    monkeypatch.setattr("gifqa.training.loop.Trackers", Fake)
+    run_stage(Walk(), tmp_path, replace(PLAN, wandb=True), lambda: {"score": 1.0})
+
+    assert seen == [({"tensorboard": False, "wandb": True}, len(read_metrics(tmp_path)))]

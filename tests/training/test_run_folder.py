@@ -1,8 +1,12 @@
 import json
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("accelerate")
 
 from gifqa.errors import CheckpointError, ConfigError
 from gifqa.training.run_folder import checksum, claim_folder, figures_of, flatten, lock, mark_done, read_json
@@ -49,7 +53,6 @@ def test_a_missing_input_is_named(tmp_path):
         checksum(tmp_path / "pairs.jsonl")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
 def test_a_folder_in_use_is_refused_and_a_killed_process_leaves_no_lock(tmp_path):
     program = (
         "import sys; from pathlib import Path; from gifqa.training.run_folder import lock\n"
@@ -72,4 +75,31 @@ def test_a_folder_in_use_is_refused_and_a_killed_process_leaves_no_lock(tmp_path
             pass
         process.kill()
     with lock(tmp_path):
+        pass
+
+
+def test_windows_locks_by_its_own_means(tmp_path, monkeypatch):
+    """Its lock fails with the error of a file that may not be opened."""
+    held = []
+
+    def locking(number, mode, size):
+        if held:
+            raise PermissionError(13, "Permission denied")
+        held.append((mode, size))
+
+    monkeypatch.setattr("gifqa.training.run_folder.sys", SimpleNamespace(platform="win32"))
+    monkeypatch.setitem(sys.modules, "msvcrt", SimpleNamespace(locking=locking, LK_NBLCK=2))
+    with lock(tmp_path):
+        assert held == [(2, 1)]
+        with pytest.raises(ConfigError, match="is in use by another run"), lock(tmp_path):
+            pass
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+
+    with (
+        pytest.raises(ConfigError, match=r"file/run cannot be written \(Not a directory\); .* another"),
+        lock(tmp_path / "file" / "run"),
+    ):
         pass

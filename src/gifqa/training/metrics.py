@@ -5,6 +5,7 @@
 """
 
 import json
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -71,7 +72,7 @@ class Trackers:
         folder: of the stage; gets tensorboard/ and wandb/.
         step: where the stage goes on; TensorBoard drops what it has beyond.
         tensorboard: write its event files.
-        wandb: log to a run that is named after the two folders, in the project `gifqa`.
+        wandb: log to a run that is named after the last two folders, in the project `gifqa`.
 
     Raises:
         MissingExtra: if the package is not installed.
@@ -86,9 +87,12 @@ class Trackers:
 
             self._writer = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)  # type: ignore[no-untyped-call]
         if wandb:
-            name = f"{folder.parent.name}-{folder.name}"
             self._wandb_run = require("wandb", "wandb").init(
-                project="gifqa", name=name, id=name, resume="allow", dir=str(folder)
+                project="gifqa",
+                name=f"{folder.parent.name}-{folder.name}",
+                id=_wandb_id(folder),
+                resume="allow",
+                dir=str(folder),
             )
 
     def add(self, line: Mapping[str, float]) -> None:
@@ -107,3 +111,11 @@ class Trackers:
             self._writer.close()
         if self._wandb_run is not None:
             self._wandb_run.finish()
+
+
+def _wandb_id(folder: Path) -> str:
+    """The same each time that a stage is gone on with, and no other stage's."""
+    path = folder / "wandb-id.txt"
+    if not path.exists():
+        path.write_text(secrets.token_hex(8), encoding="utf-8")
+    return path.read_text(encoding="utf-8")

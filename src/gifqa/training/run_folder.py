@@ -11,9 +11,10 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from gifqa.errors import CheckpointError, ConfigError
+from gifqa.training.distribution import Processes
 
 
 def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
@@ -42,26 +43,42 @@ def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Keep other processes of this machine out of the folder; a killed process leaves no lock behind.
+    """Keep other runs on this machine out of the folder; a killed process leaves no lock behind.
 
-    Not on Windows, which has no `flock`: there, nothing is locked.
+    Of several processes of one run the main one holds it.
 
     Raises:
-        ConfigError: if another process works in the folder.
+        ConfigError: if another run works in the folder, or it cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "run.lock").open("w") as file:
-        if sys.platform != "win32":
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / "run.lock").open("a")
+    except OSError as error:
+        raise ConfigError(
+            f"{folder} cannot be written ({error.strerror}); a run keeps its files there. Give another."
+        ) from error
+    with file:
+        if Processes().is_main:
+            _lock_file(file, folder)
+        yield
+
+
+def _lock_file(file: IO[str], folder: Path) -> None:
+    """Lock an open file until it is closed, by what the system has for it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
             import fcntl
 
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise ConfigError(
-                    f"{folder} is in use by another run; one run at a time may write there. "
-                    "Wait for it, or give another folder."
-                ) from error
-        yield
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise ConfigError(
+            f"{folder} is in use by another run; one run at a time may write there. "
+            "Wait for it, or give another folder."
+        ) from error
 
 
 def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -74,10 +74,8 @@ def _draw(answer: ShownAnswer, media: Sequence[Path]) -> Image.Image | None:
     except GifQAError as error:
         logger.warning("%s is not drawn: %s", answer.picture, error)
         return None
-    scores = np.zeros(len(frames), np.float32)
+    scores = np.full(len(frames), np.nan, np.float32)
     shown = Keyframes(
         frames.frame_indices, frames.pts_seconds, scores, None, frames.num_frames, frames.duration_seconds
     )
-    return draw_strip(
-        frames.pixels, shown, answer.question, f"{answer.answer} (wanted: {answer.reference})", None
-    )
+    return draw_strip(frames.pixels, shown, answer.question, answer.answer, None, reference=answer.reference)
