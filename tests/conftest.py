@@ -242,6 +242,16 @@ class FakeAnswerer:
         alternatives = tuple(Alternative(*pair) for pair in zip(ranked, shares, strict=True))
         return Reply(text=ranked[0], confidence=0.75, alternatives=alternatives)
 
+    def answer_from_text(
+        self, text: str, question: str, *, options: Sequence[str] | None = None, history: Sequence[Any] = ()
+    ) -> Any:
+        """Names the colour that is named first in the text."""
+        from gifqa.answering.base import Reply
+
+        self.calls.append({"text": text, "question": question, "options": options, "history": tuple(history)})
+        named = [word for word in re.findall(r"[a-z]+", text.lower()) if word in COLOURS]
+        return Reply(text=(named or ["nothing"])[0], confidence=0.5)
+
     def describe(self, keyframes: Any, *, pixels: np.ndarray | None = None) -> Any:
         from gifqa.answering.base import Reply
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gifqa.answering.base import Answer, Answerer, Reply, Turn
+from gifqa.answering.captions import Approach
 from gifqa.answering.models import LITE, Models
 from gifqa.answering.question import check_options, check_question, check_top_k, looks_english
 from gifqa.errors import GifQAError
@@ -49,7 +50,7 @@ class GifQA:
     Making one loads nothing: the model is loaded with the first question. One object serves many threads.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (each parameter is a choice of the caller)
         self,
         model: str | Path = LITE,
         *,
@@ -58,6 +59,7 @@ class GifQA:
         cache: FeatureCache | None = None,
         encoder: DualEncoder | str | None = None,
         answerer: Answerer | None = None,
+        approach: Approach = "frames",
     ) -> None:
         """Choose the model and the settings.
 
@@ -71,13 +73,15 @@ class GifQA:
             encoder: a dual encoder to choose keyframes with, or `hf:` and the name of one; None is the
                 bundle's.
             answerer: an answerer made by the caller, which then stands for `model`.
+            approach: what the model answers from: `frames`, or `captions` that it writes of each keyframe.
 
         Raises:
             CheckpointError: if `model` or `encoder` names nothing.
+            ConfigError: if `approach` is another one.
         """
         self.limits = limits or MediaLimits()
         self.clip_cut = clip_cut or ClipCutConfig()
-        self._models = Models(model, encoder=encoder, answerer=answerer)
+        self._models = Models(model, encoder=encoder, answerer=answerer, approach=approach)
         self._cache = cache or FeatureCache()
 
     def load(self) -> None:
@@ -229,6 +233,7 @@ class GifQA:
             model=answerer.name,
             timings=clock.read(),
             warnings=keyframes.warnings + warnings + reply.warnings,
+            captions=reply.captions,
         )
 
     def _look(self, item: Item, top_k: int | None, clock: Stopwatch) -> Keyframes:

@@ -7,6 +7,7 @@ DESCRIBE_QUESTION = "What is happening in the GIF?"
 STATEMENT_ANSWERS = ("yes", "no")
 QUESTION_PROMPT = "Question: {question}\nAnswer:"
 CAPTION_PROMPT = "Describe the GIF.\nAnswer:"
+TEXT_PROMPT = "{text}\n\n{prompt}"
 MAX_QUESTION_CHARACTERS = 2000
 
 _ARTICLES = {"a", "an", "the"}
@@ -45,6 +46,11 @@ def question_prompt(question: str) -> str:
     if question == DESCRIBE_QUESTION:
         return CAPTION_PROMPT
     return QUESTION_PROMPT.format(question=question)
+
+
+def text_prompt(text: str, question: str) -> str:
+    """A question about a text, where there are no visual tokens."""
+    return TEXT_PROMPT.format(text=text, prompt=question_prompt(question))
 
 
 def is_yes_no(question: str) -> bool:

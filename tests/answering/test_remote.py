@@ -320,3 +320,16 @@ def test_the_whole_line_with_a_remote_model(server, colour_embedder, make_gif):
     (url,) = [part["image_url"]["url"] for part in content if part["type"] == "image_url"]
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))))
     assert pixels.mean(axis=(0, 1)).argmax() == 1
+
+
+def test_a_question_about_a_text_is_sent_without_pictures(server, answerer):
+    server.replies = [completion("red"), completion("B")]
+    history = [Turn("What is it?", "a screen")]
+    reply = answerer.answer_from_text("0.00 s: a red screen", "What colour?", history=history)
+    chosen = answerer.answer_from_text("0.00 s: a red screen", "What colour?", options=["blue", "red"])
+
+    assert (reply.text, chosen.text) == ("red", "red")
+    first, second = (body["messages"] for _, _, body in server.requests)
+    assert first[0]["content"] == "0.00 s: a red screen\nWhat is it?"
+    assert first[-1]["content"].startswith("What colour?")
+    assert "A. blue\nB. red" in second[0]["content"]

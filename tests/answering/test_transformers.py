@@ -284,3 +284,13 @@ def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "transformers", None)
     with pytest.raises(MissingExtra, match=r'transformers cannot be imported .*pip install "gifqa\[hf\]"'):
         TransformersAnswerer("any")
+
+
+def test_a_question_about_a_text_needs_no_pictures(answerer):
+    text = "0.00 s: a red screen"
+    reply = answerer.answer_from_text(text, "What colour?")
+    chosen = answerer.answer_from_text(text, "What colour?", options=["red", "blue"])
+
+    assert reply.text and 0 < reply.confidence < 1
+    assert {chosen.text, chosen.alternatives[0].answer} == {"red", "blue"}
+    assert reply == answerer.answer_from_text(text, "What colour?")

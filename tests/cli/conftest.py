@@ -35,8 +35,8 @@ def fake_models(monkeypatch: pytest.MonkeyPatch, colour_embedder: Any, fake_answ
     """Every `GifQA` answers by colour; gives the answerer, which remembers what it was asked."""
     from gifqa.answering.models import Models
 
-    def stand_in(model: str, *, encoder: Any = None, answerer: Any = None) -> Models:
-        return Models(model, encoder=colour_embedder, answerer=fake_answerer)
+    def stand_in(model: str, *, encoder: Any = None, answerer: Any = None, **settings: Any) -> Models:
+        return Models(model, encoder=colour_embedder, answerer=fake_answerer, **settings)
 
     monkeypatch.setattr("gifqa.pipeline.Models", stand_in)
     return fake_answerer

@@ -250,3 +250,24 @@ def test_no_cache_writes_no_file(gifqa, make_gif, private_cache_directory):
     assert not list(private_cache_directory.rglob("*.npz"))
     gifqa("ask", path, "What?")
     assert list(private_cache_directory.rglob("*.npz"))
+
+
+def test_captions_stand_in_json_and_below_the_answer(gifqa, make_gif):
+    gif = make_gif(THREE, 200)
+    value = json.loads(
+        gifqa("ask", gif, "What colour?", "--approach", "captions", "--top-k", 2, "--json").out
+    )
+    lines = gifqa("ask", gif, "What colour?", "--approach", "captions", "--top-k", 2).out.splitlines()
+
+    assert value["captions"] == [f"a {THREE[frame['index']]} screen" for frame in value["keyframes"]]
+    assert [" ".join(line.split()) for line in lines[4:]] == [
+        f"at {frame['pts_seconds']:.2f} s {caption}"
+        for frame, caption in zip(value["keyframes"], value["captions"], strict=True)
+    ]
+
+
+def test_an_approach_that_there_is_not_is_wrong_usage(gifqa, make_gif):
+    outcome = gifqa("ask", make_gif(THREE), "What colour?", "--approach", "caption")
+
+    assert outcome.code == 2
+    assert "'caption'" in outcome.err and "'frames'" in outcome.err

@@ -12,8 +12,8 @@ NOTEBOOK = Path(__file__).parents[2] / "examples" / "evaluate.ipynb"
 def stand_in_models(monkeypatch, colour_embedder, fake_answerer):
     from gifqa.answering.models import Models
 
-    def models(model, *, encoder=None, answerer=None):
-        return Models(model, encoder=colour_embedder, answerer=fake_answerer)
+    def models(model, *, encoder=None, answerer=None, **settings):
+        return Models(model, encoder=colour_embedder, answerer=fake_answerer, **settings)
 
     monkeypatch.setattr("gifqa.pipeline.Models", models)
 

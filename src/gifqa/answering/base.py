@@ -40,6 +40,8 @@ class Reply:
     alternatives: tuple[Alternative, ...] = ()
     """Most probable first, without the answer itself."""
     warnings: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+    """Of each keyframe, where the answer rests on captions."""
 
 
 class Answerer(Protocol):
@@ -94,9 +96,12 @@ class Answer:
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage: model, load, decode, encode, select, answer, and total."""
     warnings: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
+    """Of each keyframe, where the answer rests on captions; else none."""
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as plain values, ready for `json.dumps`."""
+        captions = {"captions": list(self.captions)} if self.captions else {}
         return {
             "answer": self.text,
             "confidence": _rounded(self.confidence),
@@ -108,6 +113,7 @@ class Answer:
             "model": self.model,
             "timings": {stage: _rounded(seconds) for stage, seconds in self.timings.items()},
             "warnings": list(self.warnings),
+            **captions,
         }
 
 

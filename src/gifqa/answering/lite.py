@@ -20,6 +20,7 @@ from gifqa.answering.base import Alternative, Reply, Turn
 from gifqa.answering.bundle import SURE, Bundle, Calibration, Floats
 from gifqa.answering.decoder import Prefix, log_softmax
 from gifqa.answering.lite_runtime import LiteRuntime
+from gifqa.answering.lite_text import answer_from_text
 from gifqa.errors import ConfigError
 from gifqa.prompt import (
     DESCRIBE_QUESTION,
@@ -208,6 +209,12 @@ class LiteAnswerer:
         if keyframes.embeddings is not None:
             scores += FIT_WEIGHT * (self._runtime.read_texts(texts)[3] @ keyframes.embeddings.mean(axis=0))
         return Reply(text=texts[int(scores.argmax())], confidence=None, warnings=warnings)
+
+    def answer_from_text(
+        self, text: str, question: str, *, options: Sequence[str] | None = None, history: Sequence[Turn] = ()
+    ) -> Reply:
+        """The decoder's answer to a question about a text; earlier turns are not read."""
+        return answer_from_text(self._runtime, text, question, options)
 
     def _grid(self, keyframes: Keyframes) -> tuple[NDArray[np.float16], tuple[str, ...]]:
         """The keyframes' grids, and a warning if there are more than the model reads."""

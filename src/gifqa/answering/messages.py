@@ -27,20 +27,26 @@ class Message:
     parts: tuple[str | int, ...]
     """Texts, and numbers that stand for the keyframe at that position."""
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether a keyframe is in it."""
+        return any(isinstance(part, int) for part in self.parts)
 
-def question_messages(keyframes: Keyframes, request: str, history: Sequence[Turn] = ()) -> list[Message]:
+
+def question_messages(shown: Keyframes | str, request: str, history: Sequence[Turn] = ()) -> list[Message]:
     """The frames, the earlier turns and the request, in the order they are read.
 
     Args:
-        keyframes: K frames in time order.
+        shown: K frames in time order, or a text that stands for them.
         request: the question and how to answer it.
         history: earlier turns, oldest first.
 
     Returns:
-        Messages that begin and end with the user; the first one has the frames.
+        Messages that begin and end with the user; the first one has the frames or the text.
     """
     requests = [turn.question for turn in history] + [request]
-    messages = [Message("user", (*_frame_parts(keyframes), requests[0]))]
+    parts = [shown] if isinstance(shown, str) else _frame_parts(shown)
+    messages = [Message("user", (*parts, requests[0]))]
     for turn, following in zip(history, requests[1:], strict=True):
         messages.append(Message("assistant", (turn.answer,)))
         messages.append(Message("user", (following,)))

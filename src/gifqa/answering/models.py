@@ -2,9 +2,11 @@
 
 import threading
 from pathlib import Path
+from typing import get_args
 from urllib.parse import urlsplit
 
 from gifqa.answering.base import Answerer
+from gifqa.answering.captions import Approach, CaptionsAnswerer
 from gifqa.errors import CheckpointError, ConfigError
 from gifqa.retrieval.embedder import DualEncoder, HuggingFaceEncoder
 
@@ -25,6 +27,7 @@ class Models:
         *,
         encoder: DualEncoder | str | None = None,
         answerer: Answerer | None = None,
+        approach: Approach = "frames",
     ) -> None:
         """Check the names.
 
@@ -32,11 +35,16 @@ class Models:
             model: `lite`, a bundle's folder, `hf:` and an id or folder, or a server's URL, `#` and its model.
             encoder: a dual encoder, or `hf:` and the id or folder of one; None is the bundle's.
             answerer: an answerer made by the caller, which then stands for `model`.
+            approach: `captions` has the answerer describe each keyframe and read what it wrote.
 
         Raises:
             CheckpointError: if the name is none of these.
-            ConfigError: if the model cannot answer from the frames of that encoder.
+            ConfigError: if there is no such approach.
         """
+        if approach not in get_args(Approach):
+            known = " or ".join(get_args(Approach))
+            raise ConfigError(f"the approach is {approach!r}; it can be {known}. Choose one of them.")
+        self._approach = approach
         self._model = str(model)
         self._answerer = answerer
         self._encoder = None if isinstance(encoder, str) else encoder
@@ -68,18 +76,24 @@ class Models:
 
         Raises:
             CheckpointError: if it cannot be loaded.
-            ConfigError: if it reads the features of its own encoder and another was named.
+            ConfigError: if it reads the features of its own encoder and another was named, or if it cannot
+                answer from captions and is to.
             MissingExtra: if it needs a package that is not installed.
         """
         with self._lock:
-            if self._answerer is None:
-                if self._is_bundle and self._foreign_encoder:
-                    raise ConfigError(
-                        f"the model {self._model!r} is given with another encoder; it answers from its own "
-                        "encoder's features. Leave --encoder out, or take a model by hf: or http(s)://."
-                    )
-                self._answerer = self._load_bundle()[1] if self._is_bundle else _load_answerer(self._model)
-            return self._answerer
+            answerer = self._plain_answerer()
+            return CaptionsAnswerer(answerer) if self._approach == "captions" else answerer
+
+    def _plain_answerer(self) -> Answerer:
+        """The answerer that sees frames; the lock is held."""
+        if self._answerer is None:
+            if self._is_bundle and self._foreign_encoder:
+                raise ConfigError(
+                    f"the model {self._model!r} is given with another encoder; it answers from its own "
+                    "encoder's features. Leave --encoder out, or take a model by hf: or http(s)://."
+                )
+            self._answerer = self._load_bundle()[1] if self._is_bundle else _load_answerer(self._model)
+        return self._answerer
 
     @property
     def knows_english_only(self) -> bool:

@@ -57,12 +57,32 @@ class RemoteAnswerer:
         Raises:
             CheckpointError: if the server cannot be reached, refuses, or gives no answer.
         """
+        return self._ask(keyframes, question, pixels, options, history)
+
+    def answer_from_text(
+        self, text: str, question: str, *, options: Sequence[str] | None = None, history: Sequence[Turn] = ()
+    ) -> Reply:
+        """The answer without frames; arguments as those of `gifqa.answering.captions.TextAnswerer`.
+
+        Raises:
+            CheckpointError: if the server cannot be reached, refuses, or gives no answer.
+        """
+        return self._ask(text, question, None, options, history)
+
+    def _ask(
+        self,
+        shown: Keyframes | str,
+        question: str,
+        pixels: NDArray[np.uint8] | None,
+        options: Sequence[str] | None,
+        history: Sequence[Turn],
+    ) -> Reply:
         if options is None:
-            return self._open_reply(question_messages(keyframes, f"{question} {SHORT}", history), pixels)
+            return self._open_reply(question_messages(shown, f"{question} {SHORT}", history), pixels)
         labels = _labels(len(options))
         listed = "\n".join(f"{label}. {option}" for label, option in zip(labels, options, strict=True))
         request = f"{question}\n{listed}\nAnswer with {labels[0]} to {labels[-1]} and nothing else."
-        messages = question_messages(keyframes, request, history)
+        messages = question_messages(shown, request, history)
         completion = self._complete(messages, pixels, top_logprobs=_TOP_TOKENS)
         return self._choice(completion, dict(zip(labels, options, strict=True)))
 
@@ -109,9 +129,9 @@ class RemoteAnswerer:
     def _complete(
         self, messages: list[Message], pixels: NDArray[np.uint8] | None, *, top_logprobs: int = 0
     ) -> Completion:
-        if pixels is None:
+        if pixels is None and any(message.has_frames for message in messages):
             raise ValueError("pixels is None; this answerer reads the frames' pixels. Give them.")
-        urls = [_data_url(frame) for frame in pixels]
+        urls = [] if pixels is None else [_data_url(frame) for frame in pixels]
         written = [{"role": message.role, "content": _content(message, urls)} for message in messages]
         return self._client.complete(written, max_tokens=_MAX_TOKENS, top_logprobs=top_logprobs)
 

@@ -65,10 +65,30 @@ class TransformersAnswerer:
         Raises:
             CheckpointError: if the model writes nothing, or fails on these frames.
         """
+        return self._ask(keyframes, question, pixels, options, history)
+
+    def answer_from_text(
+        self, text: str, question: str, *, options: Sequence[str] | None = None, history: Sequence[Turn] = ()
+    ) -> Reply:
+        """The answer without frames; arguments as those of `gifqa.answering.captions.TextAnswerer`.
+
+        Raises:
+            CheckpointError: if the model writes nothing, or fails on this text.
+        """
+        return self._ask(text, question, None, options, history)
+
+    def _ask(
+        self,
+        shown: Keyframes | str,
+        question: str,
+        pixels: NDArray[np.uint8] | None,
+        options: Sequence[str] | None,
+        history: Sequence[Turn],
+    ) -> Reply:
         if options is None:
-            return self._generate(question_messages(keyframes, f"{question} {SHORT}", history), pixels)
+            return self._generate(question_messages(shown, f"{question} {SHORT}", history), pixels)
         request = f"{question} Choose one of these answers: {'; '.join(options)}."
-        return self._choose(question_messages(keyframes, request, history), pixels, options)
+        return self._choose(question_messages(shown, request, history), pixels, options)
 
     def describe(self, keyframes: Keyframes, *, pixels: NDArray[np.uint8] | None = None) -> Reply:
         """A sentence about the frames; `pixels` required.
@@ -136,9 +156,9 @@ class TransformersAnswerer:
         """The tensors of a dialogue, on the device of the model."""
         from PIL import Image
 
-        if pixels is None:
+        if pixels is None and any(message.has_frames for message in messages):
             raise ValueError("pixels is None; this answerer reads the frames' pixels. Give them.")
-        images = [Image.fromarray(frame) for frame in pixels]
+        images = [] if pixels is None else [Image.fromarray(frame) for frame in pixels]
         conversation = [
             {
                 "role": message.role,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gifqa.cli.limits import with_limits
-from gifqa.cli.options import Description, Encoder, Json, Model, NoCache, TopK, make_qa
+from gifqa.cli.options import Approach, Description, Encoder, Json, Model, NoCache, TopK, make_qa
 from gifqa.cli.output import print_answer, print_json, print_warnings
 from gifqa.errors import ConfigError, GifQAError, RecordError
 
@@ -60,6 +60,7 @@ def ask(  # noqa: PLR0913  (each parameter is a flag)
     top_k: TopK = None,
     model: Model = "lite",
     encoder: Encoder = None,
+    approach: Approach = "frames",
     description: Description = None,
     describe: Annotated[
         bool, typer.Option("--describe", help="Say what the GIF shows; no question.")
@@ -119,16 +120,15 @@ def ask(  # noqa: PLR0913  (each parameter is a flag)
         "--evidence": evidence is not None,
         "--description": description is not None,
     }
+    if media is None and batch is None and output is None:
+        raise typer.BadParameter("give MEDIA and a question, or --batch and --output.")
+    qa = make_qa(model, limits, encoder=encoder, no_cache=no_cache, approach=approach)
     if batch is not None or output is not None:
         _refuse(given, "--batch", *given)
         if batch is None or output is None:
             raise typer.BadParameter("--batch and --output go together; give both.")
-        _ask_file(make_qa(model, limits, encoder=encoder, no_cache=no_cache), batch, output, describe, top_k)
-        return
-    if media is None:
-        raise typer.BadParameter("give MEDIA and a question, or --batch and --output.")
-    qa = make_qa(model, limits, encoder=encoder, no_cache=no_cache)
-    if describe:
+        _ask_file(qa, batch, output, describe, top_k)
+    elif describe:
         _refuse(given, "--describe", "QUESTION", "--questions", "--options", "--description")
         show_description(qa, media, top_k=top_k, as_json=as_json, evidence=evidence)
     elif question is not None:

@@ -1,6 +1,7 @@
 """The arguments and flags that several commands share."""
 
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -24,7 +25,7 @@ Model = Annotated[
         "--model",
         "-m",
         metavar="MODEL",
-        help="lite (shipped), a bundle's folder, hf:ID-OR-FOLDER, or http(s)://HOST/v1#MODEL.",
+        help="lite (shipped), a bundle's or checkpoint's folder, hf:ID-OR-FOLDER, or http(s)://HOST/v1#MODEL.",
     ),
 ]
 Encoder = Annotated[
@@ -50,20 +51,37 @@ Description = Annotated[
     typer.Option("--description", metavar="TEXT", help="What is known of the GIF.", show_default=False),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Approach = Annotated[
+    Literal["frames", "captions"],
+    typer.Option("--approach", help="Answer from the keyframes, or from captions of each of them."),
+]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the cache of frames.")]
 
 
 def make_qa(
-    model: str, limits: "MediaLimits", *, encoder: str | None = None, no_cache: bool = False
+    model: str,
+    limits: "MediaLimits",
+    *,
+    encoder: str | None = None,
+    no_cache: bool = False,
+    approach: Literal["frames", "captions"] = "frames",
 ) -> "GifQA":
-    """The `GifQA` that the flags ask for; nothing is loaded yet.
+    """The `GifQA` that the flags ask for; nothing is loaded yet, but a checkpoint of training.
 
     Raises:
-        CheckpointError: if the model or the encoder names nothing.
+        CheckpointError: if the model or the encoder names nothing, or the checkpoint cannot be loaded.
+        MissingExtra: if it is a checkpoint and torch is not installed.
     """
+    from gifqa.extras import require
+    from gifqa.model.checkpoint_config import is_checkpoint
     from gifqa.pipeline import GifQA
     from gifqa.retrieval.cache import FeatureCache
     from gifqa.retrieval.config import CacheConfig
 
     cache = FeatureCache(CacheConfig(max_disk_bytes=0)) if no_cache else None
-    return GifQA(model, limits=limits, encoder=encoder, cache=cache)
+    if is_checkpoint(Path(model)):
+        answerer = require("gifqa.model.torch_answerer", "train").TorchAnswerer.from_pretrained(model)
+        clip_cut = ClipCutConfig(top_k=answerer.num_frames)
+        encoder = encoder or answerer.encoder
+        return GifQA(limits=limits, clip_cut=clip_cut, cache=cache, encoder=encoder, answerer=answerer)
+    return GifQA(model, limits=limits, encoder=encoder, cache=cache, approach=approach)

@@ -39,6 +39,8 @@ def print_answer(answer: "Answer") -> None:
         ("model", f"{answer.model}, {answer.timings.get('total', 0.0):.2f} s"),
     ):
         console.print(Text(f"  {label:<12}{value}", style="dim"), soft_wrap=True)
+    for pts_seconds, caption in zip(answer.keyframes.pts_seconds, answer.captions, strict=False):
+        console.print(Text(f"  {f'at {pts_seconds:.2f} s':<12}{caption}", style="dim"), soft_wrap=True)
 
 
 def print_keyframes(keyframes: "Keyframes") -> None:
