@@ -29,6 +29,21 @@ def test_the_lite_recipe_loads():
     assert recipe.dual_encoder.validation_prefix == "flickr8k/"
 
 
+@pytest.mark.parametrize(
+    ("name", "stages"),
+    [
+        ("lite", "vision features texts dual-encoder language-model qformer language export calibrate"),
+        ("seed", "features texts language-model language checkpoint"),
+        ("smoke", "vision features language-model language checkpoint"),
+    ],
+)
+def test_a_recipe_leaves_out_the_stages_that_it_has_no_use_for(name, stages):
+    pytest.importorskip("peft")
+    from gifqa.training.run import stages_of
+
+    assert stages_of(load_recipe(LITE.with_name(f"{name}.toml"))) == stages.split()
+
+
 def test_an_empty_recipe_has_the_defaults(write):
     assert load_recipe(write("")) == Recipe()
 
@@ -103,8 +118,17 @@ def test_a_recipe_is_frozen():
         ),
         ("[language.mvm]\nwieght = 1.0", "unknown key language.mvm.wieght; did you mean weight?"),
         (
-            'ends_with = "checkpoint"\n[language]\nglobal_local = 4',
+            'ends_with = "checkpoint"\n[language]\nglobal_local = 2',
+            'language.global_local is 2, but a connector of the kind "qformer" mixes the frames; the local',
+        ),
+        (
+            'ends_with = "checkpoint"\n[connector]\nkind = "mlp"\n[pretraining]\nsteps = 0\n'
+            "[language]\nglobal_local = 4",
             "language.global_local is 4, but language.num_frames only 4; the local part",
+        ),
+        (
+            '[connector]\nprojection = "linear"',
+            'connector.projection is "linear", but the pretraining of the Q-Former trains one of the kind',
         ),
         (
             '[vision]\ntower = "openai/clip-vit-base-patch32"',

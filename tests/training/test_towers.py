@@ -10,7 +10,7 @@ from PIL import Image  # noqa: E402
 from gifqa.model import vision  # noqa: E402
 from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
 from gifqa.training.samples import Annotations, Sample  # noqa: E402
-from gifqa.training.towers import files_of, fit_tower, save_tower, texts_of  # noqa: E402
+from gifqa.training.towers import fit_tower, save_tower, texts_of  # noqa: E402
 
 
 @pytest.fixture
@@ -44,7 +44,3 @@ def test_texts_are_questions_answers_options_and_captions():
     found = texts_of([Annotations([sample], {"a.jpg": ("A dog.", "Dog")}), Annotations()])
 
     assert found == {DESCRIBE_QUESTION, "What?", "dog", "cat", "fox", "cow", "A dog.", "Dog"}
-
-
-def test_files_stand_below_their_folder(tmp_path):
-    assert files_of(["a/1.jpg"], tmp_path) == {"a/1.jpg": tmp_path / "a" / "1.jpg"}

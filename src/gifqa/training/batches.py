@@ -47,7 +47,7 @@ class Sampler:
 
     def _shares(self, weights: Mapping[str, float]) -> dict[str, float]:
         """The share of each source that there is, by the given weights or else by `SOURCE_SHARES`."""
-        there = [*self.groups, *(["match"] if self.names else [])]
+        there = [*self.groups, *(["match"] if self.names and self.texts.index else [])]
         if not there:
             raise ConfigError(
                 "no question and no caption is left to train on; at least one must have its picture. See "

@@ -10,6 +10,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from gifqa.model.qformer import QFormerConfig
+from gifqa.model.vision import SHALLOW_CHANNELS
 from gifqa.training.recipe_checks import EFFICIENTNET, check_recipe
 
 Positive = Annotated[int, Field(ge=1)]
@@ -41,6 +42,11 @@ class VisionSettings(Settings):
     sample_photos: Positive = 1000
     """Of efficientnet-lite2: training pictures that the components are fitted on."""
     seed: int = 0
+
+    @property
+    def channels(self) -> int:
+        """Of a cell of efficientnet-lite2."""
+        return self.reduced_channels + SHALLOW_CHANNELS
 
 
 class TextSettings(Settings):
@@ -178,7 +184,7 @@ class LanguageTraining(Settings):
     validate_every: Positive = 200
     patience: Count = 0
     """Stop after so many validations without gain; 0 never does."""
-    keep_last: Positive = 1
+    keep_last: Positive = 2
     """Checkpoints that are kept beside the best."""
     samples_shown: Count = 4
     """Validation answers that each validation writes down, with their frames."""
@@ -236,6 +242,24 @@ class Recipe(Settings):
     pretraining: QFormerTraining = QFormerTraining()
     language: LanguageTraining = LanguageTraining()
     validation: ValidationSettings = ValidationSettings()
+
+    @property
+    def trains_dual_encoder(self) -> bool:
+        """Whether heads are trained that compare frames and texts; CLIP and SigLIP have their own."""
+        is_wanted = self.ends_with == "bundle" or self.language.frame_choice == "clip-cut"
+        return is_wanted and self.vision.tower == EFFICIENTNET
+
+    @property
+    def compares_by_tower(self) -> bool:
+        """Whether CLIP-Cut chooses training frames by the vision tower's own text side."""
+        return self.language.frame_choice == "clip-cut" and self.vision.tower != EFFICIENTNET
+
+    @property
+    def reads_text_states(self) -> bool:
+        """Whether anything reads the text tower: the Q-Former, its pretraining, heads."""
+        reads = self.connector.kind == "qformer" and self.language.vision != "pooled"
+        has_heads = self.trains_dual_encoder or self.language.answer_weight > 0
+        return reads or has_heads or self.pretraining.steps > 0
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:

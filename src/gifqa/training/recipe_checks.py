@@ -55,7 +55,7 @@ def _check_dimensions(recipe: "Recipe") -> None:
     if recipe.connector.kind != "qformer":
         return
     if recipe.vision.tower == EFFICIENTNET:
-        channels = recipe.vision.reduced_channels + SHALLOW_CHANNELS
+        channels = recipe.vision.channels
         if shape.grid_channels != channels:
             raise ValueError(
                 f"qformer.grid_channels is {shape.grid_channels}, but a cell has {channels} channels: "
@@ -93,10 +93,21 @@ def _check_stages(recipe: "Recipe") -> None:
                 f"{name}.warmup_steps is {stage.warmup_steps}, but {name}.steps only {stage.steps}; "
                 "warm-up must end before the run does. Lower the one, or raise the other."
             )
+    if pretraining.steps and recipe.connector.projection != "sphere":
+        raise ValueError(
+            f'connector.projection is "{recipe.connector.projection}", but the pretraining of the Q-Former '
+            'trains one of the kind "sphere". Leave it out, or set pretraining.steps = 0.'
+        )
     low, high = language.mvm.rate_range
     if low > high or high == 1:
         raise ValueError(
             f"language.mvm.rate_range is {low} to {high}; it must rise, and end below 1. Correct it."
+        )
+    if language.global_local and (recipe.connector.kind == "qformer" and language.vision != "pooled"):
+        raise ValueError(
+            f"language.global_local is {language.global_local}, but a connector of the kind "
+            f'"{recipe.connector.kind}" mixes the frames; the local part needs one that goes frame by frame. '
+            'Set it to 0, or connector.kind to "blip2", "instructblip" or "mlp".'
         )
     if language.global_local and language.global_local >= language.num_frames:
         raise ValueError(

@@ -1,65 +1,72 @@
-"""The last two stages of the lite recipe: the bundle is exported, then calibrated by its own answers."""
+"""The last stages of a recipe: a bundle, calibrated by its own answers, or a checkpoint.
 
+bundle/      what `gifqa ask --model` runs without torch
+checkpoint/  what it runs with torch, in the layout of `save_pretrained`
+"""
+
+import json
 import random
 from collections.abc import Callable
 
-import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from gifqa.answering.bundle import Bundle, Calibration
 from gifqa.answering.lite import LiteAnswerer, LiteRuntime
-from gifqa.model.dual_encoder import DualEncoderHeads
-from gifqa.model.export import Parts, export_bundle, write_config
+from gifqa.errors import CheckpointError
+from gifqa.model.checkpoint import Checkpoint
+from gifqa.model.checkpoint_saving import save_pretrained
+from gifqa.model.export import NEUTRAL, Parts, export_bundle, write_config
+from gifqa.model.hugging_face_vision import load_hugging_face_vision
 from gifqa.model.text import load_text_tower
-from gifqa.model.vision import load_vision_tower
+from gifqa.model.vision import VisionTower, load_vision_tower
+from gifqa.training.building import load_heads, load_trained, merge_lora
 from gifqa.training.calibration import accuracy, fit_calibration, judge
-from gifqa.training.checkpoints import load_best, load_weights
-from gifqa.training.lite_stages import TRAINING_STAGES, Figures, LiteRun, load_trained
+from gifqa.training.checkpoints import READ_ERRORS, load_weights, reason
+from gifqa.training.recipe_checks import EFFICIENTNET
+from gifqa.training.run_folder import figures_of
+from gifqa.training.run_state import Figures, Run
 from gifqa.training.samples import Sample
 
-NUM_REFERENCES = 512
 CALIBRATION_QUESTIONS = {"open": 600, "yes/no": 600, "options": 600}
 """At most so many of each kind."""
 
 
-def load_heads(run: LiteRun) -> DualEncoderHeads:
-    """The trained heads of the dual encoder."""
-    heads = DualEncoderHeads(run.store.grid_shape[1], run.store.pooled_size, run.texts.size)
-    load_best(heads, run.folder / "dual-encoder")
-    return heads.eval()
+def read_references(run: Run) -> Tensor:
+    """Dual-encoder vectors of some training photos, (R, D).
+
+    Raises:
+        CheckpointError: if stage `dual-encoder` left none.
+    """
+    path = run.folder / "dual-encoder" / "references.safetensors"
+    try:
+        return load_file(path)["references"]
+    except READ_ERRORS as error:
+        raise CheckpointError(
+            f"{path} cannot be read ({reason(error)}); the stage `dual-encoder` writes it. Run that again."
+        ) from error
 
 
-@torch.no_grad()
-def draw_references(run: LiteRun, heads: DualEncoderHeads) -> Tensor:
-    """Dual-encoder vectors of some training photos, (512, D)."""
-    photos = sorted(name for name in run.seen["train"].captions if not run.store.is_clip(name))
-    chosen = random.Random(0).sample(photos, min(NUM_REFERENCES, len(photos)))
-    rows = [run.store.rows(name)[0] for name in chosen]
-    return heads.encode_frames(run.store.grid(rows).float(), run.store.pooled(rows))
-
-
-def export(run: LiteRun) -> Figures:
+def export(run: Run) -> Figures:
     """Stage `export`: the bundle's folder, not yet calibrated."""
-    vision = load_vision_tower(reduced_channels=run.recipe.vision.reduced_channels)
-    load_weights(vision, run.folder / "vision" / "tower.safetensors")
     text, tokenizer = load_text_tower(run.recipe.text.tower)
     heads = load_heads(run)
     parts = Parts(
-        vision=vision,
+        vision=load_tower(run),
         text=text,
         text_tokenizer=tokenizer,
         dual_encoder=heads,
-        answerer=load_trained(run),
+        answerer=merge_lora(load_trained(run)),
         language_folder=run.folder / "language-model",
         answers=run.vocabulary["answers"],
-        references=draw_references(run, heads),
+        references=read_references(run),
     )
     folder = run.folder / "bundle"
     export_bundle(parts, folder, name=f"gifqa-{run.recipe.name}", version=run.recipe.version)
     return {"megabytes": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1)}
 
 
-def calibration_samples(run: LiteRun) -> dict[str, list[Sample]]:
+def calibration_samples(run: Run) -> dict[str, list[Sample]]:
     """Validation questions by kind; a kind's sources are drawn alike."""
     groups = run.seen["val"].by_source()
     chance = random.Random(run.recipe.validation.seed)
@@ -84,7 +91,7 @@ def _openly(sample: Sample) -> Sample:
     return Sample(sample.picture, sample.question, sample.answer, sample.source, sample.answer_type)
 
 
-def calibrate(run: LiteRun) -> Figures:
+def calibrate(run: Run) -> Figures:
     """Stage `calibrate`: weights and confidences of the bundle, from validation questions."""
     folder = run.folder / "bundle"
     answerer = LiteAnswerer(LiteRuntime(Bundle(folder)))
@@ -97,6 +104,9 @@ def calibrate(run: LiteRun) -> Figures:
             for one in judge(answerer, heads, run.store, samples, run.recipe.language.num_frames)
             if one.opinions.kind == kind
         ]
+        if not judged:
+            found[kind] = NEUTRAL
+            continue
         found[kind] = fit_calibration(judged)
         figures[f"{kind} accuracy"] = round(accuracy(judged, found[kind]), 4)
     config = Bundle(folder).config
@@ -104,5 +114,43 @@ def calibrate(run: LiteRun) -> Figures:
     return figures
 
 
-STAGES: dict[str, Callable[[LiteRun], Figures]] = TRAINING_STAGES | {"export": export, "calibrate": calibrate}
-"""Every stage of the recipe, in order."""
+def save_checkpoint(run: Run) -> Figures:
+    """Stage `checkpoint`: everything that answers a question on torch, frozen parts included."""
+    recipe, model = run.recipe, load_trained(run)
+    reads_text = recipe.trains_dual_encoder or model.answer_head is not None
+    needs_text = reads_text or model.connector.reads_question == "states"
+    text, text_tokenizer = load_text_tower(recipe.text.tower) if needs_text else (None, None)
+    is_named = recipe.vision.tower != EFFICIENTNET
+    checkpoint = Checkpoint(
+        name=f"gifqa-{recipe.name}",
+        version=recipe.version,
+        model=model,
+        tokenizer=run.tokenizer,
+        vision=load_hugging_face_vision(recipe.vision.tower) if is_named else load_tower(run),
+        num_frames=recipe.language.num_frames,
+        vision_source=recipe.vision.tower if is_named else None,
+        text=text,
+        text_tokenizer=text_tokenizer,
+        answers=None if model.answer_head is None else run.vocabulary["answers"],
+        dual_encoder=load_heads(run) if recipe.trains_dual_encoder else None,
+    )
+    folder = run.folder / "checkpoint"
+    save_pretrained(checkpoint, folder)
+    figures = figures_of(run.folder, "language") or {}
+    (folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return {"megabytes": round(size / 1e6, 1)}
+
+
+def load_tower(run: Run) -> VisionTower:
+    """EfficientNet-Lite2 with the reduction that stage `vision` fitted."""
+    tower = load_vision_tower(reduced_channels=run.recipe.vision.reduced_channels)
+    load_weights(tower, run.folder / "vision" / "tower.safetensors")
+    return tower
+
+
+RELEASE_STAGES: dict[str, Callable[[Run], Figures]] = {
+    "checkpoint": save_checkpoint,
+    "export": export,
+    "calibrate": calibrate,
+}

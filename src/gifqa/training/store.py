@@ -127,6 +127,14 @@ class TextStore:
             part_path.unlink()
         return store
 
+    @classmethod
+    def of_sentences(cls, texts: Sequence[str], vectors: Tensor) -> Self:
+        """A store of sentence vectors (len(texts), D) alone: `states` gives padding."""
+        store = cls.__new__(cls)
+        empty = torch.zeros(len(texts), dtype=torch.long)
+        store._set(texts, vectors, torch.zeros(0, vectors.shape[1], dtype=torch.float16), empty)
+        return store
+
     def save(self, path: Path) -> None:
         """Write the store, whole or not at all.
 

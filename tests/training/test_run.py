@@ -13,12 +13,14 @@ from PIL import Image  # noqa: E402
 
 from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
 from gifqa.model.vision_language_model import build_language_batch  # noqa: E402
-from gifqa.training.lite import main, run_recipe  # noqa: E402
-from gifqa.training.lite_stages import TRAINING_STAGES, Inputs, LiteRun, load_trained  # noqa: E402
+from gifqa.training.building import load_trained, merge_lora  # noqa: E402
 from gifqa.training.loop import read_metrics  # noqa: E402
 from gifqa.training.recipe_file import load_recipe  # noqa: E402
+from gifqa.training.run import run_recipe  # noqa: E402
 from gifqa.training.run_folder import mark_done  # noqa: E402
-from gifqa.training.samples import read_annotations  # noqa: E402
+from gifqa.training.run_state import Inputs, Run  # noqa: E402
+from gifqa.training.sources import read_dataset  # noqa: E402
+from gifqa.training.stages import TRAINING_STAGES  # noqa: E402
 from gifqa.training.store import TextStore  # noqa: E402
 from gifqa.training.towers import texts_of  # noqa: E402
 
@@ -110,10 +112,7 @@ def folder(tmp_path, inputs, write_tower, word_tower, make_word_tokenizer):
     folder = tmp_path / "run"
     write_tower(folder / "vision" / "tower.onnx", 199)
     mark_done(folder, "vision", {"channels": 199})
-    splits = [
-        read_annotations(inputs.photos, inputs.clips, inputs.pairs, name) for name in ("train", "val", "test")
-    ]
-    texts = sorted(texts_of(splits))
+    texts = sorted(texts_of(read_dataset(inputs.data, inputs.pairs).annotations.values()))
     TextStore.build(word_tower, make_word_tokenizer(texts), texts, folder / "texts" / "texts.pt")
     mark_done(folder, "texts", {"texts": len(texts)})
     return folder
@@ -140,8 +139,8 @@ def test_a_recipe_runs_from_data_to_weights_and_is_left_alone_when_done(inputs, 
     assert caplog.text.count("done before") == len(TRAINING_STAGES)
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
-    run = LiteRun(recipe, inputs, folder, threads=1)
-    model = load_trained(run)
+    run = Run(recipe, inputs, folder, threads=1)
+    model = merge_lora(load_trained(run))
     assert model.language_model.config.vocab_size == 280
     batch = build_language_batch(run.tokenizer, ["What colour is it?"], ["red"], 3, 2)
     question, question_mask = run.texts.states(["What colour is it?"])
@@ -150,32 +149,6 @@ def test_a_recipe_runs_from_data_to_weights_and_is_left_alone_when_done(inputs, 
             torch.rand(1, 1, 81, 199), torch.ones(1, 1, dtype=torch.bool), question, question_mask, batch
         )
     assert loss.isfinite()
-
-
-def test_one_stage_at_a_time_from_the_command_line(inputs, recipe_path, folder):
-    arguments = [
-        str(recipe_path),
-        "--data",
-        str(inputs.data),
-        "--pairs",
-        str(inputs.pairs[0]),
-        "-o",
-        str(folder),
-    ]
-    arguments += ["--language-model", inputs.language_model, "--threads", "1"]
-
-    assert main([*arguments, "--stage", "features"]) == 0
-    assert (folder / "features/done.json").exists()
-    assert not (folder / "dual-encoder").exists()
-    assert not (folder / "overview.png").exists()  # nothing to draw yet
-
-
-def test_errors_are_one_line_and_exit_code_1(inputs, recipe_path, tmp_path, caplog):
-    arguments = [str(recipe_path), "--data", str(tmp_path / "nowhere"), "--pairs", str(inputs.pairs[0])]
-
-    assert main([*arguments, "-o", str(tmp_path / "run")]) == 1
-    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "nowhere/photos/captions.jsonl cannot be read: No such file" in record.getMessage()
 
 
 def test_another_recipe_and_other_data_are_refused(inputs, recipe_path, folder, tmp_path):
@@ -194,7 +167,7 @@ def test_another_recipe_and_other_data_are_refused(inputs, recipe_path, folder, 
 
 def test_an_unknown_stage_is_refused(inputs, recipe_path, folder):
     with pytest.raises(
-        ConfigError, match=r"--stage is 'vison'; there are vision, features, texts, .* for all"
+        ConfigError, match=r"--stage is 'vison'; the recipe 'tiny' has vision, features, .* for all"
     ):
         run_recipe(load_recipe(recipe_path), inputs, folder, stages=["vison"], threads=1)
 
