@@ -85,21 +85,16 @@ def read_parts(data: Path, pairs: Path, split: str) -> list[Part]:
         RecordError: if a file cannot be read.
     """
     found: dict[tuple[str, str], dict[str, QARecord]] = {}
-    photos = read_lines(data / "photos" / "captions.jsonl", ("image", "split", "qa"))
-    human = (
+    human = [
         question
-        for line in photos
+        for line in read_lines(data / "photos" / "captions.jsonl", ("image", "split", "qa"))
         for form in ("choice", "open")
         for question in questions_of(line, form, frozenset())
-    )
-    for record in human:
-        for name, asked in forms_of(record):
-            found.setdefault((name, str(record.split)), {})[asked.id] = asked
+    ]
     clips = {line["clip"] for line in read_lines(data / "clips" / "clips.jsonl", ("clip",))}
-    for record in read_records(pairs):
-        if record.gif in clips:
-            name, asked = pair_form(record)
-            found.setdefault((name, str(record.split)), {})[asked.id] = asked
+    made = [pair_form(record) for record in read_records(pairs) if record.gif in clips]
+    for name, record in (*(form for question in human for form in forms_of(question)), *made):
+        found.setdefault((name, str(record.split)), {})[record.id] = record
     folders = {"photos": data / "photos" / "images", "clips": data / "clips"}
     parts = [
         Part(
