@@ -14,6 +14,7 @@ https://arxiv.org/abs/2107.07651.
 import torch
 from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from gifqa.model.connectors import ReadsQuestion
 
@@ -83,6 +84,20 @@ class Attention(nn.Module):
         return output
 
 
+class SharedDropout(nn.Module):
+    """Dropout whose mask all tokens of a row share: on a CPU drawing one for each takes a seventh of a step."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, hidden: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, D)."""
+        if not self.training or not self.rate:
+            return hidden
+        return hidden * F.dropout(hidden.new_ones(len(hidden), 1, hidden.shape[-1]), self.rate)
+
+
 class QFormerLayer(nn.Module):
     """Self-attention of queries and question, cross-attention to the cells, feed-forward; norms first."""
 
@@ -93,7 +108,7 @@ class QFormerLayer(nn.Module):
         self.self_attention = Attention(config)
         self.cross_attention = Attention(config)
         self.feed_forward = nn.Sequential(nn.Linear(size, 4 * size), nn.GELU(), nn.Linear(4 * size, size))
-        self.drop = nn.Dropout(config.dropout)
+        self.drop = SharedDropout(config.dropout)
 
     def forward(self, hidden: Tensor, hidden_mask: Tensor, cells: Tensor, cell_mask: Tensor) -> Tensor:
         """States (B, K + T, D) and their mask, cells (B, F * G, D) and theirs -> (B, K + T, D)."""
