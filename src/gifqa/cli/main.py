@@ -37,6 +37,7 @@ COMMANDS = (
     Command("ask", "Ask about a GIF, an animation, an image or a short video.", "Ask"),
     Command("describe", "Say in a sentence what a GIF shows.", "Ask"),
     Command("keyframes", "Find the frames that a question is about.", "Ask"),
+    Command("download", "Fetch the GIFs that a table of captions names by URL.", "Data"),
     Command("synthesize", "Make question-answer pairs from captions.", "Data"),
     Command("triples", "List who does what to whom in captions.", "Data"),
     Command("evaluate", "Score answers against references.", "Measure"),
