@@ -1,84 +1,89 @@
-"""Stage three of the lite recipe: Q-Former, projection and LoRA learn what the language model should say.
+"""The last stage of training: connector, projection and LoRA learn what the language model should say.
 
-The answer head keeps its loss, so that its scores stay true to the moving Q-Former. The loss of masked video
-modelling is a switch.
+The answer head, where there is one, keeps its loss, so that its scores stay true to the moving connector. The
+loss of masked video modelling is a switch (`gifqa.training.masking`).
+
+A step's batch is `batch_size` times `gradient_accumulation` samples, however many processes share it: each
+reads its part in `gradient_accumulation` passes, and the sum of all gradients is that of the batch as one.
 """
 
 import random
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from gifqa.errors import ConfigError
 from gifqa.model.pooled_frames import PooledFrames
-from gifqa.model.vision_language_model import (
-    IGNORE_INDEX,
-    LanguageBatch,
-    VisionLanguageModel,
-    build_language_batch,
-)
-from gifqa.training.batches import (
-    FRAME_CHOICES,
-    Sampler,
-    caption_sample,
-    choose_rows,
-    fixed_rows,
-    pack_grids,
-)
+from gifqa.model.vision_language_model import LanguageBatch, VisionLanguageModel
+from gifqa.training.batches import Sampler, caption_sample, pack_grids
+from gifqa.training.distribution import Processes
+from gifqa.training.frame_choice import FrameChoice, FrameVectors
+from gifqa.training.gradients import add_gradients, add_values
+from gifqa.training.language_validation import greedy_answer, pick_shown, summary, token_figures
+from gifqa.training.learner import LanguageLearner
 from gifqa.training.loop import Plan, check_finite, run_stage
-from gifqa.training.losses import mvm_loss
-from gifqa.training.masking import draw_kept, drop_tokens, teacher_states
+from gifqa.training.masking import draw_kept
+from gifqa.training.parts import Batch, Pass, cut, on_device, take_sequences
 from gifqa.training.recipe import LanguageTraining
 from gifqa.training.samples import Sample
 from gifqa.training.schedule import RunningMean, cosine_rate
+from gifqa.training.shown_answers import ShownAnswer
 from gifqa.training.store import FeatureStore, TextStore
-from gifqa.training.targets import UNKNOWN, Targets
+from gifqa.training.targets import Targets
 
 LOWEST_RATE = 0.05
 LOG_EVERY = 20
 CLIP_NORM = 1.0
 VALIDATION_BATCH = 64
+MEMORY_SETTINGS = ("language.batch_size", "language.num_frames")
+
+
+@dataclass(frozen=True)
+class LanguageData:
+    """What the stage reads."""
+
+    store: FeatureStore
+    texts: TextStore
+    targets: Targets
+    """Of the training split; without known answers the answer head has nothing to learn."""
+    vectors: FrameVectors | None = None
+    """What CLIP-Cut chooses frames by, if it is to."""
+    media: tuple[Path, ...] = ()
+    """Folders with the pictures themselves, for the frames beside shown answers."""
 
 
 class LanguageStage:
     """One run of the stage; resumable from its folder.
 
     Raises:
-        ConfigError: if `settings.vision` and the model do not go together.
+        ConfigError: if `settings` and the model or the data do not go together.
     """
 
     def __init__(
-        self,
-        model: VisionLanguageModel,
-        tokenizer: Any,
-        store: FeatureStore,
-        texts: TextStore,
-        targets: Targets,
-        settings: LanguageTraining,
+        self, model: VisionLanguageModel, tokenizer: Any, data: LanguageData, settings: LanguageTraining
     ) -> None:
         if isinstance(model.connector, PooledFrames) != (settings.vision == "pooled"):
             raise ConfigError(
-                f"language.vision is {settings.vision!r}, but the model has a {type(model.connector).__name__};"
-                ' "pooled" needs PooledFrames, the others a QFormer. Build the model for the setting.'
+                f"language.vision is {settings.vision!r}, but the model has a "
+                f'{type(model.connector).__name__}; "pooled" needs PooledFrames, the others another '
+                "connector. Build the model for the setting."
             )
-        self.model, self.tokenizer, self.store, self.texts = model, tokenizer, store, texts
-        self.targets, self.settings = targets, settings
-        self.sampler = Sampler(targets.annotations, texts, settings.seed)
-        lora = [value for name, value in self.trained().items() if "lora_" in name]
-        rest = [value for name, value in self.trained().items() if "lora_" not in name]
-        groups = [
-            {"params": lora, "lr": settings.lora_learning_rate, "weight_decay": 0.0},
-            {"params": rest, "lr": settings.qformer_learning_rate, "weight_decay": 0.02},
-        ]
-        self.optimizer = torch.optim.AdamW(groups, betas=(0.9, 0.98))
+        self.model, self.tokenizer, self.data, self.settings = model, tokenizer, data, settings
+        self.processes = Processes()
+        self.frames = FrameChoice(data.store, settings, data.vectors)
+        self.sampler = Sampler(data.targets.annotations, data.texts, settings.seed)
+        self.learner = LanguageLearner(model, settings)
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98))
         rate = cosine_rate(settings.warmup_steps, settings.steps, LOWEST_RATE)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
         self.mean = RunningMean(self.trained(), settings.average_decay, delay=10)
+        self.shown: list[Sample] = []
         self.step = 0
 
     @property
@@ -87,126 +92,137 @@ class LanguageStage:
         return self.sampler.chance
 
     @property
-    def eos(self) -> int:
-        """The token that ends an answer."""
-        return int(self.model.language_model.config.eos_token_id)
-
-    @property
-    def num_visual(self) -> int:
-        """K, the visual tokens of a sequence."""
-        return self.model.num_visual_tokens
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
 
     def trained(self) -> dict[str, Tensor]:
-        """The parameters that this stage moves, by name."""
+        """The parameters of the model that this stage moves, by name."""
         return {name: value for name, value in self.model.named_parameters() if value.requires_grad}
 
-    def draw(self) -> list[Sample]:
-        """A batch: captions as answers to `DESCRIBE_QUESTION`, and questions."""
-        captions = round(self.settings.batch_size * self.settings.caption_share)
-        described = [caption_sample(name, caption) for name, caption in self.sampler.draw_captions(captions)]
-        questions = self.sampler.draw(2 * self.settings.batch_size)
-        questions = [sample for sample in questions if sample.source != "match"]
-        return described + questions[: self.settings.batch_size - captions]
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters by learning rate, those of a decoder of masked video modelling included."""
+        settings = self.settings
+        moved = {name: value for name, value in self.learner.named_parameters() if value.requires_grad}
+        lora = [value for name, value in moved.items() if "lora_" in name]
+        rest = [value for name, value in moved.items() if "lora_" not in name]
+        groups = [
+            {"params": lora, "lr": settings.lora_learning_rate, "weight_decay": 0.0},
+            {"params": rest, "lr": settings.qformer_learning_rate, "weight_decay": 0.02},
+        ]
+        return [group for group in groups if group["params"]]
 
-    def encode(self, samples: Sequence[Sample], rows: Sequence[Sequence[int]]) -> Tensor:
-        """Query states of a batch, (B, K, D)."""
-        grid, frame_mask = pack_grids(self.store, rows)
+    def draw(self) -> list[Sample]:
+        """Samples of a batch: captions as answers to `DESCRIBE_QUESTION`, and questions."""
+        size = self.settings.batch_size * self.settings.gradient_accumulation
+        captions = round(size * self.settings.caption_share) if self.sampler.groups else size
+        described = [caption_sample(name, caption) for name, caption in self.sampler.draw_captions(captions)]
+        questions = self.sampler.draw(2 * size)
+        questions = [sample for sample in questions if sample.source != "match"]
+        return described + questions[: size - captions]
+
+    def draw_batch(self) -> Batch:
+        """All that a step learns from: the same in all processes."""
+        samples = self.draw()
+        rows = self.frames.draw(samples, self.chance)
+        kept = None
+        if self.settings.mvm.weight:
+            count, always_kept = self.model.num_visual_tokens, int(self.model.hint)
+            kept = draw_kept(count, len(samples), self.settings.mvm, self.chance, always_kept=always_kept)
+        return Batch(samples, rows, self.sequences(samples), self.data.targets.answers(samples), kept)
+
+    def sequences(self, samples: Sequence[Sample], *, with_answers: bool = True) -> LanguageBatch:
+        """Questions and answers as token sequences."""
+        answers = [sample.answer if with_answers else "" for sample in samples]
+        return self.model.language_batch(self.tokenizer, [sample.question for sample in samples], answers)
+
+    def load_pass(self, batch: Batch, chosen: Sequence[int]) -> Pass:
+        """The tensors of some samples of a batch."""
+        grid, frame_mask = pack_grids(self.data.store, [batch.rows[index] for index in chosen])
         if self.settings.vision == "none":
             grid = torch.zeros_like(grid)
-        question, question_mask = self.texts.states([sample.question for sample in samples])
-        states: Tensor = self.model.connector(grid, frame_mask, question, question_mask)
-        return states
+        question, question_mask = self.questions([batch.samples[index].question for index in chosen])
+        kept = None if batch.kept is None else batch.kept[list(chosen)]
+        sequences = take_sequences(batch.sequences, chosen)
+        answers = batch.answers[list(chosen)]
+        part = Pass(grid, frame_mask, question, question_mask, sequences, answers, kept)
+        return on_device(part, self.device)
 
-    def language_batch(self, samples: Sequence[Sample]) -> LanguageBatch:
-        """Questions and answers as token sequences."""
-        questions, answers = [sample.question for sample in samples], [sample.answer for sample in samples]
-        return build_language_batch(self.tokenizer, questions, answers, self.num_visual, self.eos)
-
-    def losses(self, samples: Sequence[Sample], rows: Sequence[Sequence[int]]) -> dict[str, Tensor]:
-        """Language, answer-head and, where switched on, masked-video-modelling loss of a batch.
-
-        Args:
-            samples: B questions with their answers.
-            rows: rows of the feature store to show with each.
-
-        Returns:
-            Scalars by name; "answer" only if an answer of the batch is a known one.
-        """
-        batch = self.language_batch(samples)
-        found = {}
-        with torch.autocast("cpu", torch.bfloat16):
-            states = self.encode(samples, rows)
-            tokens = self.model.language_projection(states)
-            head = self.model.answer_head(states).float()
-            if self.settings.mvm_weight and self.model.training:
-                logits, labels, found["mvm"] = self.masked_pass(tokens, batch)
-            else:
-                logits, labels = self.model.answer_logits(tokens, batch)
-        found["language"] = F.cross_entropy(logits.float(), labels)
-        wanted = self.targets.answers(samples)
-        if bool((wanted != UNKNOWN).any()):
-            found["answer"] = F.cross_entropy(head, wanted, ignore_index=UNKNOWN)
-        return found
-
-    def masked_pass(self, tokens: Tensor, batch: LanguageBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits and labels of the pass that sees some visual tokens, and its distance from the full pass.
-
-        The first token is always kept: it stands twice.
-
-        Args:
-            tokens: visual tokens (B, K, E).
-            batch: the sequences they stand in.
-
-        Returns:
-            Logits (M, V), labels (M,), and the masked-video-modelling loss.
-        """
-        rows, count = tokens.shape[:2]
-        kept = draw_kept(count, rows, self.settings.mvm, self.chance, always_kept=1)
-        embeds = self.model.inputs_embeds(tokens, batch)
-        masked = drop_tokens(embeds, batch, kept)
-        hidden = self.model.last_hidden(masked.inputs_embeds, masked.attention_mask)
-        at = masked.labels[:, 1:] != IGNORE_INDEX
-        logits = self.model.language_model.get_output_embeddings()(hidden[:, :-1][at])
-        read = hidden[masked.visual_mask].view(rows, -1, hidden.shape[-1])
-        target = teacher_states(self.model, embeds, batch)
-        distance = mvm_loss(read.float(), target.float(), kept, self.settings.mvm.distance)
-        return logits, masked.labels[:, 1:][at], distance
+    def questions(self, questions: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """Questions as the connector reads them, and their mask."""
+        connector: Any = self.model.connector
+        if connector.reads_question == "ids":
+            ids, mask = connector.encode_questions(questions)
+            return ids, mask
+        return self.data.texts.states(
+            questions if connector.reads_question == "states" else [None] * len(questions)
+        )
 
     def train_step(self) -> dict[str, float]:
-        """One optimiser step; returns the losses."""
-        self.model.train()
-        samples = self.draw()
-        num_frames = self.chance.choice(FRAME_CHOICES)
-        rows = [choose_rows(self.store, s.picture, num_frames, self.chance, s.has_sides) for s in samples]
-        losses = self.losses(samples, rows)
-        weights = {"language": 1.0, "answer": self.settings.answer_weight, "mvm": self.settings.mvm_weight}
-        total = torch.stack([weights[name] * value for name, value in losses.items()]).sum()
-        check_finite(total, self.step, [sample.picture for sample in samples])
+        """One optimiser step; the losses of the whole batch, and what this process read of it."""
+        self.learner.train()
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(total)
-        nn.utils.clip_grad_norm_(self.trained().values(), CLIP_NORM)
+        batch = self.draw_batch()
+        losses, counted = self.add_up(batch)
+        moved = [value for group in self.optimizer.param_groups for value in group["params"]]
+        add_gradients(moved, self.processes)
+        losses = add_values(losses, self.processes)
+        pictures = [sample.picture for sample in batch.samples]
+        check_finite(torch.tensor(sum(losses.values())), self.step, pictures)
+        nn.utils.clip_grad_norm_(moved, CLIP_NORM)
         self.optimizer.step()
         self.schedule.step()
         self.step += 1
         self.mean.update(self.trained(), self.step)
-        return {name: value.item() for name, value in losses.items()}
+        return losses | counted
+
+    def add_up(self, batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
+        """Gradients and losses of this process's passes, each divided by the counts of the whole batch.
+
+        Returns:
+            The losses' parts, which add up over the processes to those of the batch; samples and tokens read.
+        """
+        settings, counts = self.settings, batch.counts()
+        weights = {"language": 1.0, "answer": settings.answer_weight, "mvm": settings.mvm.weight}
+        passes = cut(
+            batch, settings.gradient_accumulation, self.processes.count, bucketing=settings.length_bucketing
+        )
+        losses: defaultdict[str, float] = defaultdict(float)
+        counted = {"samples": 0.0, "tokens": 0.0}
+        for chosen in passes[self.processes.rank]:
+            part = self.load_pass(batch, chosen)
+            shares = {
+                name: value / counts[name] for name, value in self.learner(part).items() if counts[name]
+            }
+            torch.autograd.backward(
+                torch.stack([weights[name] * value for name, value in shares.items()]).sum()
+            )
+            for name, value in shares.items():
+                losses[name] += value.item()
+            counted["samples"] += len(chosen)
+            counted["tokens"] += int(part.sequences.attention_mask.sum())
+        return dict(losses), counted
 
     def weights(self) -> dict[str, Tensor]:
         """The running mean of the trained parameters."""
         return self.mean.values
 
     def state(self) -> dict[str, Any]:
-        """See `gifqa.training.loop.Stage`."""
+        """See `gifqa.training.stage.Stage`."""
+        decoder = self.learner.decoder
         return {
             "trained": {name: value.detach() for name, value in self.trained().items()},
+            "decoder": {} if decoder is None else decoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.mean.values,
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See `gifqa.training.loop.Stage`."""
+        """See `gifqa.training.stage.Stage`."""
         self.load_trained(state["trained"])
+        if self.learner.decoder is not None:
+            self.learner.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.mean.values = state["average"]
@@ -219,39 +235,56 @@ class LanguageStage:
 
     def run(self, folder: Path, validation: Sequence[Sample]) -> dict[str, float]:
         """Train to the last step; see `run_stage`. Returns the best figures."""
-        every = self.settings.validate_every
-        plan = Plan(self.settings.steps, LOG_EVERY, every, "mean nats", higher_is_better=False)
+        settings = self.settings
+        self.shown = pick_shown(validation, settings.samples_shown)
+        plan = Plan(
+            settings.steps, LOG_EVERY, settings.validate_every, "mean nats", higher_is_better=False,
+            patience=settings.patience, keep_last=settings.keep_last, tensorboard=settings.tensorboard,
+            wandb=settings.wandb, media=self.data.media, memory_settings=MEMORY_SETTINGS,
+        )  # fmt: skip
         return run_stage(self, folder, plan, lambda: self.validate(validation))
 
-    @torch.no_grad()
-    def validate(self, samples: Sequence[Sample]) -> dict[str, float]:
-        """By group: nats a token, and the share of answers that greedy decoding gets whole."""
-        kept = {name: value.clone() for name, value in self.trained().items()}
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The running mean in the model's place, in evaluation mode."""
+        kept = {name: value.detach().clone() for name, value in self.trained().items()}
         self.load_trained(self.mean.values)
-        self.model.eval()
-        found: dict[str, list[tuple[float, bool]]] = defaultdict(list)
-        for start in range(0, len(samples), VALIDATION_BATCH):
-            part = samples[start : start + VALIDATION_BATCH]
-            for sample, pair in zip(part, self.token_figures(part), strict=True):
-                found[sample.group].append(pair)
-        self.load_trained(kept)
-        figures: dict[str, float] = {}
-        for name, rows in sorted(found.items()):
-            figures[f"{name} nats"] = round(sum(nats for nats, _ in rows) / len(rows), 4)
-            figures[f"{name} exact"] = round(sum(exact for _, exact in rows) / len(rows), 4)
-        nats = [value for name, value in figures.items() if name.endswith("nats")]
-        return figures | {"mean nats": round(sum(nats) / len(nats), 4)}
+        self.learner.eval()
+        try:
+            yield
+        finally:
+            self.load_trained(kept)
 
-    def token_figures(self, samples: Sequence[Sample]) -> list[tuple[float, bool]]:
-        """For each sample: nats a token of its answer, and whether its every token is the likeliest there."""
-        batch = self.language_batch(samples)
-        rows = [fixed_rows(self.store, sample.picture, self.settings.num_frames) for sample in samples]
-        with torch.autocast("cpu", torch.bfloat16):
-            tokens = self.model.language_projection(self.encode(samples, rows))
-            logits, labels = self.model.answer_logits(tokens, batch)
-        nats = F.cross_entropy(logits.float(), labels, reduction="none")
-        right = logits.argmax(-1) == labels
-        owner = (batch.labels[:, 1:] != IGNORE_INDEX).nonzero()[:, 0]
+    def fixed_batch(self, samples: Sequence[Sample], *, with_answers: bool = True) -> Batch:
+        """A batch without chance, as validation shows it."""
+        rows = [self.frames.fixed(sample) for sample in samples]
+        sequences = self.sequences(samples, with_answers=with_answers)
+        return Batch(samples, rows, sequences, self.data.targets.answers(samples), None)
+
+    def validate(self, samples: Sequence[Sample]) -> dict[str, float]:
+        """By group: nats a token, and the share of answers that greedy decoding gets whole.
+
+        Each process answers its share of the samples.
+        """
+        own = samples[self.processes.rank :: self.processes.count]
+        found = []
+        with self.averaged():
+            for start in range(0, len(own), VALIDATION_BATCH):
+                chosen = own[start : start + VALIDATION_BATCH]
+                part = self.load_pass(self.fixed_batch(chosen), range(len(chosen)))
+                found += token_figures(self.learner, chosen, part)
+        return summary([figure for part in self.processes.gather(found) for figure in part])
+
+    def samples(self) -> list[ShownAnswer]:
+        """See `gifqa.training.stage.ShowsAnswers`; answered by the main process alone."""
+        if not self.processes.is_main:
+            return []
+        answers = []
+        with self.averaged():
+            for sample in self.shown:
+                part = self.load_pass(self.fixed_batch([sample], with_answers=False), [0])
+                answers.append(greedy_answer(self.learner, self.tokenizer, part))
         return [
-            (nats[owner == row].mean().item(), bool(right[owner == row].all())) for row in range(len(samples))
+            ShownAnswer(sample.picture, sample.question, sample.answer, answer)
+            for sample, answer in zip(self.shown, answers, strict=True)
         ]

@@ -13,8 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 Distance = Literal["cosine", "rmse", "mse"]
-LEAST_SQUARE = 1e-12
-"""Under the root: at zero its slope would be infinite."""
+ROUNDING = 1e-3
+"""A root mean square of this size is rounding: below it the root's slope, infinite at zero, levels off.
+
+Rows whose dropped tokens all stand behind the kept ones have no other distance: the model is causal.
+"""
 
 
 class MVMDecoder(nn.Module):
@@ -41,7 +44,8 @@ def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor, distance: Distance 
     """Distance between the two readings of the visual tokens that the mask kept.
 
         cosine   mean over rows and kept tokens of 2 - 2 cos(masked, unmasked), as ST-LLM's code has it
-        rmse     mean over rows of the root of mse within the row: the distance of the original's readme
+        rmse     mean over rows of the root of mse within the row, sqrt(mse + r^2) - r with r = `ROUNDING`:
+                 the distance of the original's readme
         mse      mean over rows, kept tokens and dimensions of (masked - unmasked)^2
 
     The original's notebook sums squares over the tokens it zeroed, divides by the number of the others, and
@@ -69,7 +73,7 @@ def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor, distance: Distance 
     if distance == "cosine":
         return (2 - 2 * F.cosine_similarity(masked, target, dim=-1)).mean()
     squares = (masked - target).square().flatten(1).mean(1)
-    return (squares.clamp_min(LEAST_SQUARE).sqrt() if distance == "rmse" else squares).mean()
+    return ((squares + ROUNDING**2).sqrt() - ROUNDING if distance == "rmse" else squares).mean()
 
 
 def summed_cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> Tensor:

@@ -20,6 +20,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +52,8 @@ def draw_kept(
 
 
 @dataclass(frozen=True)
-class MaskedSequences:
-    """A batch without the dropped tokens: S' = S - dropped places a row."""
+class ReadSequences:
+    """What a pass of the language model reads: S' = S - dropped places a row."""
 
     inputs_embeds: Tensor
     """(B, S', E)."""
@@ -63,8 +64,13 @@ class MaskedSequences:
     visual_mask: Tensor
     """bool (B, S'): where the kept visual tokens stand."""
 
+    @classmethod
+    def of(cls, embeds: Tensor, batch: LanguageBatch) -> Self:
+        """The whole sequences, nothing dropped."""
+        return cls(embeds, batch.attention_mask, batch.labels, batch.visual_mask)
 
-def drop_tokens(embeds: Tensor, batch: LanguageBatch, kept: Tensor) -> MaskedSequences:
+
+def drop_tokens(embeds: Tensor, batch: LanguageBatch, kept: Tensor) -> ReadSequences:
     """The sequences of a batch without the visual tokens that are not kept.
 
     Args:
@@ -84,7 +90,7 @@ def drop_tokens(embeds: Tensor, batch: LanguageBatch, kept: Tensor) -> MaskedSeq
     stay = torch.ones_like(batch.visual_mask)
     stay[batch.visual_mask] = kept.flatten()
     shape = (len(embeds), int(stay[0].sum()))
-    return MaskedSequences(
+    return ReadSequences(
         embeds[stay].view(*shape, -1),
         batch.attention_mask[stay].view(shape),
         batch.labels[stay].view(shape),
