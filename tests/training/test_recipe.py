@@ -136,7 +136,7 @@ def test_a_recipe_is_frozen():
         ),
         (
             "[language]\nanswer_weight = 0",
-            'ends_with is "bundle", which needs an answer head (language.answer_weight > 0) to be True',
+            "a bundle needs an answer head (language.answer_weight > 0) to be True; it is False. Correct it",
         ),
         ("[data.weights]\nvqa2 = 0", "data.weights.vqa2 is 0: Input should be greater than 0"),
         ("steps 5", "own.toml is no TOML file (Expected '='"),

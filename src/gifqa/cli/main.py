@@ -43,8 +43,8 @@ COMMANDS = (
     Command("evaluate", "Score answers against references.", "Measure"),
     Command("compare", "Compare two sets of answers.", "Measure"),
     Command("train", "Train a model from a recipe.", "Model"),
-    Command("export", "Turn a trained checkpoint into a bundle.", "Model"),
-    Command("model", "Show what a bundle holds and check its files.", "Model"),
+    Command("export", "Turn a trained run into a bundle.", "Model"),
+    Command("model", "Show what a model holds, check its files, push it.", "Model"),
 )
 
 
@@ -86,11 +86,22 @@ def build_app(chosen: str | None) -> typer.Typer:
     app.callback()(_root)
     for command in COMMANDS:
         if command.name == chosen and _exists(command):
-            module = importlib.import_module(command.module)
-            app.command(command.name, rich_help_panel=command.panel)(_guarded(getattr(module, command.name)))
+            _add(app, command, getattr(importlib.import_module(command.module), command.name))
         elif _exists(command):
             app.command(command.name, help=command.summary, rich_help_panel=command.panel)(_unloaded)
     return app
+
+
+def _add(app: typer.Typer, command: Command, entry: Any) -> None:
+    """Give the application a command, or a group of them, with its errors reported here."""
+    if not isinstance(entry, typer.Typer):
+        app.command(command.name, rich_help_panel=command.panel)(_guarded(entry))
+        return
+    group = typer.Typer(no_args_is_help=True, help=entry.info.help)
+    for part in entry.registered_commands:
+        if part.callback is not None:
+            group.command(part.name)(_guarded(part.callback))
+    app.add_typer(group, name=command.name, rich_help_panel=command.panel)
 
 
 def _exists(command: Command) -> bool:

@@ -40,19 +40,25 @@ def train(  # noqa: PLR0913  (each parameter is a flag)
     """Train a model from a recipe.
 
     gifqa train recipes/lite.toml --data data --pairs pairs.jsonl -o runs/lite
+
+    Several processes: torchrun --nproc-per-node 2 -m gifqa train ...
     """
     from gifqa.extras import require
 
     require("torch", "train")
+    from gifqa.training.distribution import Processes
     from gifqa.training.recipe_file import load_recipe
     from gifqa.training.run import run_recipe
     from gifqa.training.run_state import Inputs
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", stream=sys.stderr)
+    is_main = Processes().is_main
+    level = logging.INFO if is_main else logging.ERROR
+    logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
     chosen = load_recipe(recipe, overrides or ())
     inputs = Inputs(data, tuple(pairs or ()), language_model)
     figures = run_recipe(chosen, inputs, output, stages=tuple(stage or ()), threads=threads)
-    _report(chosen, output, figures)
+    if is_main:
+        _report(chosen, output, figures)
 
 
 def _report(recipe: "Recipe", folder: Path, figures: dict[str, dict[str, Any]]) -> None:

@@ -1,6 +1,7 @@
 """The model of a run, put together from the parts that its recipe names."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from gifqa.model.qformer import QFormer
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
 from gifqa.model.vision_language_model import VisionLanguageModel
 from gifqa.training.checkpoints import load_best, load_trained_weights
+from gifqa.training.distribution import Processes
 from gifqa.training.frame_choice import FrameVectors, HeadVectors, PooledVectors
 from gifqa.training.qformer import PretrainingQFormer
 from gifqa.training.run_state import Run
@@ -26,11 +28,16 @@ from gifqa.training.targets import common_answers, common_words
 def write_vocabulary(run: Run) -> None:
     """Write vocabulary.json, if it is not there: answers and words that the heads know, and a length.
 
-    The length is the mean one of the language model's word embeddings.
+    The length is the mean one of the language model's word embeddings. Of several processes the main one
+    writes, and all wait.
     """
-    path = run.folder / "vocabulary.json"
-    if path.exists():
-        return
+    path, processes = run.folder / "vocabulary.json", Processes()
+    if processes.is_main and not path.exists():
+        _write_vocabulary(run, path)
+    processes.wait()
+
+
+def _write_vocabulary(run: Run, path: Path) -> None:
     settings, train = run.recipe.vocabulary, run.seen["train"]
     answers = common_answers(train.samples, settings.min_answer_count, settings.max_answers)
     words = common_words(train, answers, settings.min_word_count)

@@ -19,8 +19,9 @@ def check_recipe(recipe: "Recipe") -> None:
     _check_connector(recipe)
     _check_dimensions(recipe)
     _check_stages(recipe)
-    if recipe.ends_with == "bundle":
-        _check_bundle(recipe)
+    fault = bundle_fault(recipe)
+    if recipe.ends_with == "bundle" and fault:
+        raise ValueError(f'{fault}. Correct it, or set ends_with = "checkpoint".')
 
 
 def _check_connector(recipe: "Recipe") -> None:
@@ -117,7 +118,8 @@ def _check_stages(recipe: "Recipe") -> None:
         )
 
 
-def _check_bundle(recipe: "Recipe") -> None:
+def bundle_fault(recipe: "Recipe") -> str | None:
+    """What keeps a recipe's model from being exported as a bundle; None if nothing does."""
     language = recipe.language
     needed = {
         "vision.tower": (recipe.vision.tower, EFFICIENTNET),
@@ -127,9 +129,9 @@ def _check_bundle(recipe: "Recipe") -> None:
         "language.global_local": (language.global_local, 0),
         "an answer head (language.answer_weight > 0)": (language.answer_weight > 0, True),
     }
-    for name, (given, wanted) in needed.items():
-        if given != wanted:
-            raise ValueError(
-                f'ends_with is "bundle", which needs {name} to be {wanted!r}; it is {given!r}. '
-                'Correct it, or set ends_with = "checkpoint".'
-            )
+    faults = (
+        f"a bundle needs {name} to be {wanted!r}; it is {given!r}"
+        for name, (given, wanted) in needed.items()
+        if given != wanted
+    )
+    return next(faults, None)

@@ -18,6 +18,7 @@ from gifqa.model.checkpoint import Checkpoint
 from gifqa.model.checkpoint_saving import save_pretrained
 from gifqa.model.export import NEUTRAL, Parts, export_bundle, write_config
 from gifqa.model.hugging_face_vision import load_hugging_face_vision
+from gifqa.model.inventory import FIGURES, write_checksums
 from gifqa.model.text import load_text_tower
 from gifqa.model.vision import VisionTower, load_vision_tower
 from gifqa.training.building import load_heads, load_trained, merge_lora
@@ -137,7 +138,8 @@ def save_checkpoint(run: Run) -> Figures:
     folder = run.folder / "checkpoint"
     save_pretrained(checkpoint, folder)
     figures = figures_of(run.folder, "language") or {}
-    (folder / "figures.json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    (folder / FIGURES).write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
+    write_checksums(folder)
     size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
     return {"megabytes": round(size / 1e6, 1)}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 
 from gifqa.errors import ConfigError
+from gifqa.training.distribution import Processes
 from gifqa.training.plots import draw_overview
 from gifqa.training.recipe import Recipe
 from gifqa.training.recipe_checks import EFFICIENTNET
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 
 STAGES: dict[str, Callable[[Run], Figures]] = TRAINING_STAGES | RELEASE_STAGES
 """Every stage that there is, in order."""
+LOOPED = ("dual-encoder", "qformer", "language")
+"""Run in each of several processes: `language` is shared among them, the others are trained alike in each."""
 
 
 def stages_of(recipe: Recipe) -> list[str]:
@@ -74,12 +77,14 @@ def run_recipe(
         run = Run(recipe, inputs, folder, threads=torch.get_num_threads())
         inputs_read = run.dataset.annotations  # a mistaken path is told before the folder is claimed
         logger.info("data: %s", {split: len(found.samples) for split, found in inputs_read.items()})
-        claim_folder(folder, recipe.model_dump(mode="json") | {"inputs": inputs.checksums()})
+        config = recipe.model_dump(mode="json") | {"inputs": inputs.checksums()}
+        Processes().in_main(lambda: claim_folder(folder, config))
         try:
             for name in stages or known:
                 run_stage(run, name)
         finally:
-            draw_overview({name: folder / name for name in known}, folder / "overview.png")
+            if Processes().is_main:
+                draw_overview({name: folder / name for name in known}, folder / "overview.png")
         found = {name: figures_of(folder, name) for name in known}
         return {name: figures for name, figures in found.items() if figures is not None}
 
@@ -89,8 +94,10 @@ def run_stage(run: Run, name: str) -> None:
     if figures_of(run.folder, name) is not None:
         logger.info("%s: done before", name)
         return
-    started = time.monotonic()
+    started, processes = time.monotonic(), Processes()
     logger.info("%s: begins", name)
-    figures = STAGES[name](run)
-    mark_done(run.folder, name, figures | {"seconds": round(time.monotonic() - started, 1)})
+    figures = STAGES[name](run) if name in LOOPED else processes.in_main(lambda: STAGES[name](run))
+    if processes.is_main:
+        mark_done(run.folder, name, figures | {"seconds": round(time.monotonic() - started, 1)})
+    processes.wait()
     logger.info("%s: done, %s", name, figures)

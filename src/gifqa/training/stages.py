@@ -31,6 +31,7 @@ from gifqa.training.building import (
     write_vocabulary,
 )
 from gifqa.training.checkpoints import save_weights
+from gifqa.training.distribution import Processes
 from gifqa.training.dual_encoder import CaptionedPicture, DualEncoderStage, Statements
 from gifqa.training.features import extract, list_pictures
 from gifqa.training.frame_encoders import FrameEncoder, OnnxTower
@@ -126,8 +127,9 @@ def train_dual_encoder(run: Run) -> Figures:
         heads, run.store, run.texts, pictures["train"], settings, _statements(run, "train")
     )
     figures = stage.run(run.folder / "dual-encoder", validation, _statements(run, "val"))
-    references = draw_references(run, load_heads(run))
-    save_weights(run.folder / "dual-encoder" / "references.safetensors", {"references": references})
+    if Processes().is_main:
+        references = draw_references(run, load_heads(run))
+        save_weights(run.folder / "dual-encoder" / "references.safetensors", {"references": references})
     return figures
 
 
