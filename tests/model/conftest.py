@@ -104,6 +104,23 @@ def save_blip(tmp_path, make_word_tokenizer):
 
 
 @pytest.fixture
+def make_gpt2():
+    """`make_gpt2(vocabulary_size)`: a random GPT-2 of width 32 with two layers; 2 ends a text."""
+    transformers = pytest.importorskip("transformers")
+    torch = pytest.importorskip("torch")
+
+    def make(vocabulary_size):
+        torch.manual_seed(4)
+        config = transformers.GPT2Config(
+            n_embd=32, n_layer=2, n_head=4, n_positions=256, vocab_size=vocabulary_size, eos_token_id=2,
+            bos_token_id=1, pad_token_id=0, initializer_range=0.3,
+        )  # fmt: skip
+        return transformers.GPT2LMHeadModel(config).eval()
+
+    return make
+
+
+@pytest.fixture
 def edit_weights():
     """`edit_weights(folder, change)`: rewrite model.safetensors after `change(weights)`."""
     safetensors = pytest.importorskip("safetensors.torch")

@@ -3,12 +3,12 @@ import json
 import pytest
 
 torch = pytest.importorskip("torch")
-pytest.importorskip("transformers")
+transformers = pytest.importorskip("transformers")
 pytest.importorskip("tokenizers")
 
 from tokenizers import Tokenizer  # noqa: E402
 
-from gifqa.errors import CheckpointError  # noqa: E402
+from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
 from gifqa.model.language import (  # noqa: E402
     INT4_BLOCK,
     INT4_PROJECTIONS,
@@ -116,7 +116,11 @@ def test_the_token_that_ends_a_text_must_stay(folder, tmp_path):
         save_cut_model(str(folder), tmp_path / "cut", 290)
 
 
-def test_a_model_with_an_output_layer_of_its_own_is_refused(folder, tmp_path):
+def test_a_model_with_an_output_layer_of_its_own_is_refused(folder, tmp_path, edit_weights):
+    edit_weights(
+        folder,
+        lambda weights: weights.update({"lm_head.weight": weights["model.embed_tokens.weight"].clone()}),
+    )
     config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
     (folder / "config.json").write_text(json.dumps(config))
 
@@ -124,6 +128,27 @@ def test_a_model_with_an_output_layer_of_its_own_is_refused(folder, tmp_path):
         CheckpointError, match=r"has an output layer of its own; only models with tied embeddings"
     ):
         save_cut_model(str(folder), tmp_path / "cut", 290)
+
+
+def test_an_output_layer_of_its_own_stays_where_nothing_is_cut(folder, tmp_path, edit_weights):
+    edit_weights(
+        folder,
+        lambda weights: weights.update({"lm_head.weight": 2 * weights["model.embed_tokens.weight"]}),
+    )
+    config = json.loads((folder / "config.json").read_text()) | {"tie_word_embeddings": False}
+    (folder / "config.json").write_text(json.dumps(config))
+    save_cut_model(str(folder), tmp_path / "copy", 0)
+    model = load_language_model(str(tmp_path / "copy"))
+
+    words, output = model.get_input_embeddings().weight, model.get_output_embeddings().weight
+    torch.testing.assert_close(output, 2 * words)
+
+
+def test_weights_that_are_missing_are_named(folder, edit_weights):
+    edit_weights(folder, lambda weights: weights.pop("model.norm.weight"))
+
+    with pytest.raises(CheckpointError, match=r"lacks model\.norm\.weight; every weight must be"):
+        load_language_model(str(folder))
 
 
 def test_a_folder_without_a_model_is_named(tmp_path):
@@ -145,6 +170,27 @@ def test_lora_changes_nothing_at_first_and_is_all_that_trains(make_language_mode
     trained = {name for name, value in wrapped.named_parameters() if value.requires_grad}
     assert trained and all("lora_" in name for name in trained)
     assert len(trained) == 2 * len(LORA_TARGETS) * 2  # two matrices for each layer that is named, two blocks
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_of_gpt_2_the_attention_gets_lora():
+    pytest.importorskip("peft")
+    config = transformers.GPT2Config(
+        n_embd=16, n_layer=2, n_head=2, vocab_size=40, eos_token_id=2, bos_token_id=1
+    )
+    wrapped = add_lora(transformers.GPT2LMHeadModel(config), rank=2, alpha=4)
+    trained = [name for name, value in wrapped.named_parameters() if value.requires_grad]
+
+    assert len(trained) == 4
+    assert all(".attn.c_attn.lora_" in name for name in trained)
+
+
+@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
+def test_targets_that_the_model_does_not_have_are_refused_with_those_it_has(make_language_model):
+    pytest.importorskip("peft")
+
+    with pytest.raises(ConfigError, match=r"lora_targets is \['c_attn'\], .* has down_proj, gate_proj"):
+        add_lora(make_language_model(50), rank=2, alpha=4, targets=("c_attn",))
 
 
 def test_four_bits_hold_sixteen_values_a_block_and_zero_is_one_of_them():

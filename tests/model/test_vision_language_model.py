@@ -2,7 +2,11 @@ import pytest
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+processors = pytest.importorskip("tokenizers").processors
 
+from gifqa.errors import ConfigError  # noqa: E402
+from gifqa.model.connectors import MLPConnector  # noqa: E402
+from gifqa.model.global_local import GlobalLocal  # noqa: E402
 from gifqa.model.qformer import QFormer, QFormerConfig  # noqa: E402
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection  # noqa: E402
 from gifqa.model.vision_language_model import (  # noqa: E402
@@ -117,3 +121,80 @@ def test_forward_gives_the_loss_that_trains_every_part(model, batch):
     assert loss.item() > 0
     for part in (model.connector.query_tokens, model.language_projection.linear.weight):
         assert part.grad.abs().sum() > 0
+
+
+@pytest.fixture
+def plain(tokenizer, make_gpt2):
+    """The seed's design: no answer head, no hint, a linear projection, GPT-2; frame by frame."""
+    torch.manual_seed(0)
+    connector = MLPConnector(6, 4, num_frames=2, tokens_per_frame=1, hidden_size=8)
+    gpt2 = make_gpt2(tokenizer.get_vocab_size())
+    return VisionLanguageModel(connector, torch.nn.Linear(8, 32), None, gpt2, hint=False).eval()
+
+
+def test_without_a_hint_the_answer_follows_the_prompt(plain, tokenizer):
+    batch = plain.language_batch(tokenizer, QUESTIONS, ANSWERS)
+    for row, (question, answer) in enumerate(zip(QUESTIONS, ANSWERS, strict=True)):
+        ids = tokenizer.encode(question_prompt(question)).ids + tokenizer.encode(answer).ids + [EOS]
+        assert batch.input_ids[row, 2 : 2 + len(ids)].tolist() == ids
+        assert batch.attention_mask[row].sum() == 2 + len(ids)
+    visual = torch.randn(2, 2, 32)
+    words = plain.language_model.get_input_embeddings()(batch.input_ids)
+
+    assert batch.hint_position is None
+    torch.testing.assert_close(plain.inputs_embeds(visual, batch)[:, 2:], words[:, 2:])
+
+
+def test_gpt_2_is_trained_plainly(plain, tokenizer):
+    grid, frames, nothing = torch.randn(2, 2, 4, 6), torch.ones(2, 2, dtype=torch.bool), torch.empty(0)
+    batch = plain.language_batch(tokenizer, QUESTIONS, ANSWERS)
+    loss, states = plain(grid, frames, nothing, nothing, batch)
+    loss.backward()
+
+    assert states.shape == (2, 2, 8)
+    assert plain.connector.cell_projection.weight.grad.abs().sum() > 0
+    embeds = plain.inputs_embeds(plain.visual_tokens(states), batch)
+    whole = plain.language_model(
+        inputs_embeds=embeds, attention_mask=batch.attention_mask, labels=batch.labels
+    )
+    torch.testing.assert_close(loss, whole.loss)
+
+
+def test_the_global_and_local_input_shortens_the_sequence(plain, tokenizer):
+    shortened = VisionLanguageModel(
+        plain.connector, plain.language_projection, None, plain.language_model,
+        global_local=GlobalLocal(32, num_frames=2, tokens_per_frame=1, num_local=1), hint=False,
+    )  # fmt: skip
+
+    assert (plain.num_visual_tokens, shortened.num_visual_tokens) == (2, 1)
+    assert shortened.visual_tokens(torch.randn(3, 2, 8)).shape == (3, 1, 32)
+
+
+def test_words_that_a_tokenizer_puts_around_texts_stay_out_of_the_sequence(tokenizer):
+    start = tokenizer.token_to_id("<pad>")
+    before = build_language_batch(tokenizer, QUESTIONS[:1], ANSWERS[:1], K, EOS)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<pad> $A", special_tokens=[("<pad>", start)]
+    )
+    after = build_language_batch(tokenizer, QUESTIONS[:1], ANSWERS[:1], K, EOS)
+
+    assert torch.equal(before.input_ids, after.input_ids)
+
+
+def test_parts_that_do_not_fit_are_refused(plain, tokenizer, make_gpt2):
+    connector, gpt2 = plain.connector, plain.language_model
+    with pytest.raises(ConfigError, match="reads states of width 9, but the connector MLPConnector gives 8"):
+        VisionLanguageModel(connector, torch.nn.Linear(9, 32), None, gpt2)
+    with pytest.raises(
+        ConfigError, match=r"gives tokens of width 30, but the language model's word .* have 32"
+    ):
+        VisionLanguageModel(connector, LanguageProjection(8, 30, 1.0), None, gpt2)
+    with pytest.raises(
+        ConfigError, match="global_local needs a connector that goes frame by frame; QFormer mixes"
+    ):
+        VisionLanguageModel(
+            QFormer(CONFIG), torch.nn.Linear(32, 32), None, gpt2, global_local=GlobalLocal(32, 2, 1, 1)
+        )
+    many = MLPConnector(6, 4, num_frames=64, tokens_per_frame=4, hidden_size=8)
+    with pytest.raises(ConfigError, match="gives 256 visual tokens, but the language model has 256 places"):
+        VisionLanguageModel(many, torch.nn.Linear(8, 32), None, gpt2)

@@ -67,6 +67,7 @@ class DualEncoderHeads(nn.Module):
         self, grid_channels: int, pooled_size: int, text_size: int, size: int = 384, dropout: float = 0.3
     ) -> None:
         super().__init__()
+        self.shape = {"grid_channels": grid_channels, "pooled_size": pooled_size, "text_size": text_size}
         self.pool = AttentionPool(grid_channels, POOL_QUERIES, POOL_SIZE)
         self.grid_norm = nn.LayerNorm(grid_channels)
         self.pooled_norm = nn.LayerNorm(pooled_size)

@@ -108,11 +108,12 @@ class HuggingFaceVision(nn.Module):
         return super().train(False)
 
 
-def load_hugging_face_vision(source: str) -> HuggingFaceVision:
+def load_hugging_face_vision(source: str, *, revision: str | None = None) -> HuggingFaceVision:
     """A tower with its checkpoint's weights, image size and normalisation.
 
     Args:
         source: id or folder of a CLIP, SigLIP or DINOv2 model with safetensors and its image processor.
+        revision: the hub's commit; None takes the newest.
 
     Raises:
         CheckpointError: if it cannot be loaded, lacks weights or is of another architecture.
@@ -120,16 +121,17 @@ def load_hugging_face_vision(source: str) -> HuggingFaceVision:
     """
     transformers = require("transformers", "train")
     advice = "Give the id or folder of a CLIP, SigLIP or DINOv2 model with safetensors and its processor."
+    settings = {"trust_remote_code": False, "revision": revision or "main"}
     try:
-        kind = transformers.AutoConfig.from_pretrained(source, trust_remote_code=False).model_type
+        kind = transformers.AutoConfig.from_pretrained(source, **settings).model_type
         if kind not in KINDS:
             raise CheckpointError(
                 f"{source} is a {kind} model; a vision tower is one of {', '.join(KINDS)}. {advice}"
             )
         model, report = transformers.AutoModel.from_pretrained(
-            source, use_safetensors=True, trust_remote_code=False, output_loading_info=True
+            source, use_safetensors=True, output_loading_info=True, **settings
         )
-        processor = transformers.AutoImageProcessor.from_pretrained(source, trust_remote_code=False)
+        processor = transformers.AutoImageProcessor.from_pretrained(source, **settings)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise CheckpointError(
             f"the vision tower {source} cannot be loaded ({short(error)}). {advice}"

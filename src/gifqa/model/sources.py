@@ -5,7 +5,7 @@ Of weights only safetensors are read.
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,16 @@ def load_exactly(module: nn.Module, weights: dict[str, Tensor], source: str) -> 
     Raises:
         CheckpointError: if not; the message names the keys.
     """
-    own = module.state_dict()
+    check_keys(module.state_dict(), weights, source)
+    module.load_state_dict(weights, strict=True)
+
+
+def check_keys(own: Mapping[str, Tensor], weights: Mapping[str, Tensor], source: str) -> None:
+    """Nothing, if the weights have the keys and the shapes of the model's own.
+
+    Raises:
+        CheckpointError: if not; the message names the keys.
+    """
     missing = [key for key in own if key not in weights]
     unexpected = [key for key in weights if key not in own]
     misshapen = [
@@ -98,10 +107,9 @@ def load_exactly(module: nn.Module, weights: dict[str, Tensor], source: str) -> 
     told = [f"{fault} {_listed(keys)}" for fault, keys in faults.items() if keys]
     if told:
         raise CheckpointError(
-            f"{source} does not fit {type(module).__name__}: it {'; '.join(told)}. Every key must be there, "
-            "and no other. Give a checkpoint of this architecture."
+            f"{source} does not fit the model: it {'; '.join(told)}. Every key must be there, and no other. "
+            "Give a checkpoint of this architecture."
         )
-    module.load_state_dict(weights, strict=True)
 
 
 def check_report(source: str, report: dict[str, Any], what: str) -> None:
