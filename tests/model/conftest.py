@@ -17,6 +17,13 @@ OPT = {
     "model_type": "opt", "hidden_size": 16, "ffn_dim": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
     "vocab_size": 40, "max_position_embeddings": 32, "word_embed_proj_dim": 16,
 }  # fmt: skip
+TEXTS = [
+    "Question : Answer :",
+    "is the dog red or blue ?",
+    "What colour is it ?",
+    "Describe the GIF .",
+    "yes no",
+]
 
 
 def images(**changed):
@@ -36,7 +43,7 @@ def _quiet(monkeypatch):
 
 
 @pytest.fixture
-def save_vision(tmp_path):
+def save_vision(tmp_path, make_word_tokenizer):
     """`save_vision("clip" | "siglip" | "dinov2") -> folder`: a tower of 4 x 4 patches with 16 channels."""
 
     transformers = pytest.importorskip("transformers")
@@ -68,6 +75,13 @@ def save_vision(tmp_path):
             settings |= {"image_processor_type": "SiglipImageProcessor", "do_center_crop": None}
             settings |= {"size": {"height": 28, "width": 28}}
         (folder / "preprocessor_config.json").write_text(json.dumps(settings), encoding="utf-8")
+        words = transformers.PreTrainedTokenizerFast(
+            tokenizer_object=make_word_tokenizer(TEXTS),
+            unk_token="<unk>",
+            eos_token="<eos>",
+            pad_token="<pad>",
+        )
+        words.save_pretrained(folder)
         return folder
 
     return make
@@ -133,3 +147,97 @@ def edit_weights():
         safetensors.save_file(weights, path, metadata={"format": "pt"})
 
     return edit
+
+
+@pytest.fixture
+def answer_tokenizer(make_word_tokenizer):
+    """Knows the words of the questions that these models are asked."""
+    return make_word_tokenizer(TEXTS)
+
+
+@pytest.fixture
+def make_seed(tmp_path, answer_tokenizer, save_vision, save_blip, make_gpt2):
+    """`make_seed("blip2", ...)`: CLIP, a connector that goes frame by frame, GPT-2 with trained LoRA."""
+
+    from gifqa.model.checkpoint import Checkpoint
+    from gifqa.model.connectors import MLPConnector
+    from gifqa.model.global_local import GlobalLocal
+    from gifqa.model.hugging_face_vision import load_hugging_face_vision
+    from gifqa.model.language import add_lora, load_language_model
+    from gifqa.model.pretrained_qformers import load_pretrained_qformer
+    from gifqa.model.vision_language_model import VisionLanguageModel
+
+    torch = pytest.importorskip("torch")
+
+    def make(kind="blip2", tower="clip", global_local=False):
+        vision_source = str(save_vision(tower))
+        vision = load_hugging_face_vision(vision_source)
+        gpt2 = tmp_path / "gpt2"
+        make_gpt2(answer_tokenizer.get_vocab_size()).save_pretrained(gpt2)
+        torch.manual_seed(6)
+        if kind == "mlp":
+            connector = MLPConnector(
+                vision.channels, vision.grid_size, num_frames=2, tokens_per_frame=4, hidden_size=8
+            )
+        else:
+            source = str(save_blip(kind))
+            connector = load_pretrained_qformer(kind, source, grid_channels=vision.channels, num_frames=2)
+        lora = add_lora(load_language_model(str(gpt2)).requires_grad_(False), 2, 4)
+        for name, value in lora.named_parameters():
+            if "lora_" in name:
+                torch.nn.init.normal_(value, std=0.1)
+        local = GlobalLocal(32, 2, connector.tokens_per_frame, 1) if global_local else None
+        model = VisionLanguageModel(
+            connector, torch.nn.Linear(connector.hidden_size, 32), None, lora, global_local=local, hint=False
+        )
+        return Checkpoint(
+            "gifqa-seed",
+            "0.1",
+            model.eval(),
+            answer_tokenizer,
+            vision,
+            2,
+            vision_source,
+            language_source=str(gpt2),
+        )
+
+    return make
+
+
+@pytest.fixture
+def lite(answer_tokenizer, make_language_model, save_vision):
+    """A Q-Former from scratch that reads a text tower, an answer head, heads that choose keyframes."""
+    from gifqa.model.checkpoint import Checkpoint
+    from gifqa.model.dual_encoder import DualEncoderHeads
+    from gifqa.model.hugging_face_vision import load_hugging_face_vision
+    from gifqa.model.qformer import QFormer, QFormerConfig
+    from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
+    from gifqa.model.text import TextTower
+    from gifqa.model.vision_language_model import VisionLanguageModel
+
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+
+    vision_source = str(save_vision("dinov2"))
+    vision = load_hugging_face_vision(vision_source)
+    config = transformers.BertConfig(
+        vocab_size=answer_tokenizer.get_vocab_size(), hidden_size=12, num_hidden_layers=1,
+        num_attention_heads=2, intermediate_size=16, max_position_embeddings=16,
+    )  # fmt: skip
+    torch.manual_seed(7)
+    text = TextTower(transformers.BertModel(config, add_pooling_layer=False)).eval()
+    shape = QFormerConfig(
+        grid_channels=16, grid_size=16, text_size=12, hidden_size=16, num_hidden_layers=1,
+        num_attention_heads=2, num_query_tokens=3, max_frames=2,
+    )  # fmt: skip
+    model = VisionLanguageModel(
+        QFormer(shape),
+        LanguageProjection(16, 32, 0.7),
+        AnswerHead(16, torch.randn(2, 12)),
+        make_language_model(answer_tokenizer.get_vocab_size()),
+    )
+    return Checkpoint(
+        "gifqa-lite", "0.1", model.eval(), answer_tokenizer, vision, 2, vision_source, text=text,
+        text_tokenizer=answer_tokenizer, answers=("red", "blue"),
+        dual_encoder=DualEncoderHeads(16, 16, 12).eval(),
+    )  # fmt: skip

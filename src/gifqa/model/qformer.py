@@ -85,7 +85,7 @@ class Attention(nn.Module):
 
 
 class SharedDropout(nn.Module):
-    """Dropout whose mask all tokens of a row share: on a CPU drawing one for each takes a seventh of a step."""
+    """Dropout whose mask all tokens of a row share: on a CPU one for each takes a seventh of a step."""
 
     def __init__(self, rate: float) -> None:
         super().__init__()
