@@ -193,6 +193,13 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
                 f"gifqa: answers so far are kept in {output}; the same command goes on from there", err=True
             )
         raise
+    if judged and judged["unusable"]:
+        typer.echo(
+            f"gifqa: warning: {judged['unusable']:,} of {judge_repeats * len(evaluation.answered):,} "
+            "verdicts could not be read as yes or no and a score; they count as no and 0. "
+            "Take another --judge.",
+            err=True,
+        )
     page = write_report(evaluation, judged)
     if as_json:
         typer.echo(json.dumps(evaluation.to_dict() | ({"judge": judged} if judged else {})))

@@ -101,6 +101,9 @@ class Evaluation:
         unread = self.coverage.with_media - found
         parts = [f"{missing:,} without media, listed in {MISSING}"] if missing else []
         parts += [f"{unread:,} whose media or question could not be used"] if unread else []
+        parts += (
+            [f"{self.coverage.empty:,} answers are empty and count as wrong"] if self.coverage.empty else []
+        )
         return f"{line}; {', '.join(parts)}" if parts else line
 
     def to_dict(self) -> dict[str, Any]:
