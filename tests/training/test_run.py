@@ -2,6 +2,7 @@
 
 import json
 import logging
+from types import SimpleNamespace
 
 import pytest
 
@@ -11,7 +12,7 @@ for needed in ("onnx", "transformers", "peft", "matplotlib"):
 
 from PIL import Image  # noqa: E402
 
-from gifqa.errors import CheckpointError, ConfigError  # noqa: E402
+from gifqa.errors import CheckpointError, ConfigError, RecordError  # noqa: E402
 from gifqa.model.vision_language_model import build_language_batch  # noqa: E402
 from gifqa.training.building import load_trained, merge_lora  # noqa: E402
 from gifqa.training.loop import read_metrics  # noqa: E402
@@ -19,8 +20,9 @@ from gifqa.training.recipe_file import load_recipe  # noqa: E402
 from gifqa.training.run import run_recipe  # noqa: E402
 from gifqa.training.run_folder import mark_done  # noqa: E402
 from gifqa.training.run_state import Inputs, Run  # noqa: E402
+from gifqa.training.samples import Annotations  # noqa: E402
 from gifqa.training.sources import read_dataset  # noqa: E402
-from gifqa.training.stages import TRAINING_STAGES  # noqa: E402
+from gifqa.training.stages import TRAINING_STAGES, check_grid, validation_samples  # noqa: E402
 from gifqa.training.store import TextStore  # noqa: E402
 from gifqa.training.towers import texts_of  # noqa: E402
 
@@ -175,3 +177,46 @@ def test_an_unknown_stage_is_refused(inputs, recipe_path, folder):
 def test_a_stage_without_what_it_needs_names_the_stage_before(inputs, recipe_path, folder):
     with pytest.raises(CheckpointError, match=r"holds no vision features .* Run the stage `features` first"):
         run_recipe(load_recipe(recipe_path), inputs, folder, stages=["dual-encoder"], threads=1)
+
+
+def test_a_split_of_which_nothing_can_be_used_is_told(inputs, recipe_path, tmp_path):
+    run = Run(load_recipe(recipe_path), inputs, tmp_path / "run", threads=1)
+    run.__dict__["store"] = SimpleNamespace(items={"train/red.png": {}})
+
+    with pytest.raises(
+        RecordError,
+        match=r'none of the 8 captioned pictures of the split "val" could be used, nor any of its 16',
+    ):
+        _ = run.seen
+    run.dataset.annotations["val"] = Annotations()
+    with pytest.raises(RecordError, match=r'the data have no caption and no question of the split "val"'):
+        _ = run.seen
+
+
+def test_validation_that_the_data_lack_is_told(inputs, recipe_path, tmp_path):
+    recipe = load_recipe(recipe_path, ['validation.language={"vqa2" = 5}'])
+    run = Run(recipe, inputs, tmp_path / "run", threads=1)
+    run.__dict__["store"] = SimpleNamespace(
+        items=run.annotations["train"].captions | run.annotations["val"].captions
+    )
+
+    with pytest.raises(
+        RecordError, match=r"validation.language asks for vqa2, and the data have none .* they"
+    ):
+        validation_samples(run, "language")
+
+
+def test_a_tower_of_another_shape_than_the_q_former_reads_is_refused(inputs, recipe_path, tmp_path):
+    tower = SimpleNamespace(grid_shape=(16, 32))
+    run = Run(load_recipe(recipe_path), inputs, tmp_path / "run", threads=1)
+
+    with pytest.raises(
+        ConfigError,
+        match=r"grid_channels are 81 and 199, but efficientnet-lite2 gives 16 cells of 32 channels",
+    ):
+        check_grid(run, tower)
+
+
+def test_data_that_were_not_given_are_asked_for(recipe_path, tmp_path):
+    with pytest.raises(ConfigError, match=r"is looked at without data, .* Give them with --data and --pairs"):
+        _ = Run(load_recipe(recipe_path), None, tmp_path, threads=1).dataset

@@ -7,6 +7,7 @@ pytest.importorskip("onnx")
 
 from PIL import Image  # noqa: E402
 
+from gifqa.errors import ConfigError  # noqa: E402
 from gifqa.model import vision  # noqa: E402
 from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
 from gifqa.training.samples import Annotations, Sample  # noqa: E402
@@ -44,3 +45,15 @@ def test_texts_are_questions_answers_options_and_captions():
     found = texts_of([Annotations([sample], {"a.jpg": ("A dog.", "Dog")}), Annotations()])
 
     assert found == {DESCRIBE_QUESTION, "What?", "dog", "cat", "fox", "cow", "A dog.", "Dog"}
+
+
+def test_photos_that_cannot_be_decoded_are_left_out_of_the_fit(tower, tmp_path):
+    chance = np.random.default_rng(1)
+    Image.fromarray(chance.integers(0, 256, (12, 12, 3), dtype=np.uint8)).save(tmp_path / "whole.png")
+    (tmp_path / "damaged.png").write_bytes(b"\x89PNG")
+
+    assert 0 < fit_tower(tower, [tmp_path / "damaged.png", tmp_path / "whole.png"], count=1, seed=0) <= 1
+    with pytest.raises(
+        ConfigError, match=r"none of 1 training pictures can be decoded, and the vision tower"
+    ):
+        fit_tower(tower, [tmp_path / "damaged.png"], count=1, seed=0)

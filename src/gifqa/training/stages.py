@@ -63,7 +63,7 @@ def fit_vision(run: Run) -> Figures:
 def extract_features(run: Run) -> Figures:
     """Stage `features`; its figures list what is missing or could not be decoded."""
     tower = open_tower(run)
-    _check_grid(run, tower)
+    check_grid(run, tower)
     pictures = list_pictures(run.dataset.photos, run.dataset.clips)
     index = extract(pictures, tower, run.folder / "features")
     return {"rows": index["done"], "pictures": len(index["items"]), **run.dataset.skipped(index["failed"])}
@@ -77,8 +77,12 @@ def open_tower(run: Run) -> FrameEncoder:
     return OnnxTower(run.folder / "vision" / "tower.onnx", channels, threads=run.threads)
 
 
-def _check_grid(run: Run, tower: FrameEncoder) -> None:
-    """Raises a ConfigError if the Q-Former is made for cells of another shape."""
+def check_grid(run: Run, tower: FrameEncoder) -> None:
+    """Compare the tower's cells with those that the Q-Former is made for.
+
+    Raises:
+        ConfigError: if they differ.
+    """
     shape = run.recipe.qformer
     if run.recipe.connector.kind == "qformer" and (shape.grid_size, shape.grid_channels) != tower.grid_shape:
         cells, channels = tower.grid_shape
