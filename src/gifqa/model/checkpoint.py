@@ -34,7 +34,7 @@ from gifqa.model.pooled_frames import PooledFrames
 from gifqa.model.pretrained_qformers import PretrainedQFormer, QFormerShape
 from gifqa.model.qformer import QFormer, QFormerConfig
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
-from gifqa.model.sources import check_keys, load_exactly, revision_of, short
+from gifqa.model.sources import check_keys, load_exactly, open_tokenizer, revision_of, short
 from gifqa.model.text import TextTower, load_text_tower
 from gifqa.model.vision import VisionTower
 from gifqa.model.vision_language_model import VisionLanguageModel
@@ -151,7 +151,7 @@ def _load(folder: Path, config: CheckpointConfig) -> Checkpoint:
         name=config.name,
         version=config.version,
         model=model.eval(),
-        tokenizer=require("tokenizers", "train").Tokenizer.from_file(str(folder / "tokenizer.json")),
+        tokenizer=open_tokenizer(folder / "tokenizer.json"),
         vision=vision.eval(),
         num_frames=config.num_frames,
         vision_source=_tower_source(folder, config),
@@ -172,7 +172,7 @@ def _build_connector(folder: Path, shape: ConnectorShape) -> Any:
         return QFormer(config) if shape.kind == "qformer" else PooledFrames(config)
     tokenizer = None
     if shape.kind == "instructblip":
-        tokenizer = require("tokenizers", "train").Tokenizer.from_file(str(folder / QUESTION_TOKENIZER))
+        tokenizer = open_tokenizer(folder / QUESTION_TOKENIZER)
     qformer = QFormerShape(shape.kind, arguments.pop("config"), arguments.pop("num_query_tokens"))  # type: ignore[arg-type]
     return PretrainedQFormer(qformer, **arguments, tokenizer=tokenizer)
 

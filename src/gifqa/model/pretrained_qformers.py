@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from gifqa.errors import CheckpointError
 from gifqa.extras import require
 from gifqa.model.connectors import ReadsQuestion, spread_frames, take_frames
-from gifqa.model.sources import find_file, load_exactly, read_tensors, short
+from gifqa.model.sources import find_file, load_exactly, open_tokenizer, read_tensors, short
 from gifqa.model.text import encode_ids
 
 Kind = Literal["blip2", "instructblip"]
@@ -161,7 +161,7 @@ def read_question_tokenizer(source: str) -> Any:
             f"{source} has no qformer_tokenizer/tokenizer.json; InstructBLIP's Q-Former reads the question "
             "by it. Give the whole checkpoint, with its processor."
         )
-    tokenizer = require("tokenizers", "train").Tokenizer.from_file(str(path))
+    tokenizer = open_tokenizer(path)
     tokenizer.no_padding()
     return tokenizer
 

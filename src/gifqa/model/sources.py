@@ -149,6 +149,21 @@ def revision_of(source: str) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
+def open_tokenizer(path: Path) -> Any:
+    """A `tokenizers.Tokenizer` from its file.
+
+    Raises:
+        CheckpointError: if the file is missing or damaged.
+    """
+    try:
+        return require("tokenizers", "train").Tokenizer.from_file(str(path))
+    except Exception as error:  # noqa: BLE001 - the library raises nothing narrower
+        reason = error
+    raise CheckpointError(
+        f"{path} cannot be opened ({short(reason)}); it must be a tokenizer.json. Download or save it again."
+    ) from reason
+
+
 def short(error: Exception) -> str:
     """The error's text on one line of at most 200 characters."""
     text = " ".join(str(error).split())

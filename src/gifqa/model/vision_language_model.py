@@ -126,7 +126,9 @@ class VisionLanguageModel(nn.Module):
     @property
     def num_visual_tokens(self) -> int:
         """How many visual tokens the language model reads."""
-        return (self.connector if self.global_local is None else self.global_local).num_visual_tokens
+        if self.global_local is not None:
+            return self.global_local.num_visual_tokens
+        return self.connector.num_visual_tokens
 
     @property
     def eos_token_id(self) -> int:
