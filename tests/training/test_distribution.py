@@ -49,6 +49,7 @@ def test_two_processes_give_the_losses_of_one_with_the_same_global_batch(tmp_pat
 
     assert len(losses(tmp_path / "two")) == PLAN.steps
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=TOLERANCE)
+    assert (tmp_path / "two/greetings.txt").read_text() == "hello\n"  # the main process alone
     state = torch.load(tmp_path / "two" / f"step-{PLAN.steps:08d}.pt", weights_only=True)
     assert [part["chance"] == state["processes"][0]["chance"] for part in state["processes"]] == [True, True]
 
@@ -71,3 +72,16 @@ def test_random_numbers_go_on_where_they_were():
 
     assert chance.random() == drawn[0]
     assert torch.equal(torch.rand(2), drawn[1])
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")]
+)
+def test_a_config_that_asks_for_sharding_is_told_that_there_is_none(monkeypatch, caplog, name, kind):
+    Processes().warn_of_sharding()
+    assert not caplog.records
+    processes = Processes()
+    monkeypatch.setenv(name, "true")
+    processes.warn_of_sharding()
+
+    assert f"the config asks for {kind}; each process holds the whole model" in caplog.text

@@ -317,3 +317,13 @@ def test_trackers_get_every_line(tmp_path, monkeypatch):
     run_stage(Walk(), tmp_path, replace(PLAN, wandb=True), lambda: {"score": 1.0})
 
     assert seen == [({"tensorboard": False, "wandb": True}, len(read_metrics(tmp_path)))]
+
+
+def test_curves_are_drawn_while_a_long_run_goes_on(tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    run(Walk(), tmp_path / "short")
+    monkeypatch.setattr("gifqa.training.loop.DRAW_EVERY_SECONDS", 0)
+    run(Walk(), tmp_path / "long")
+
+    assert not (tmp_path / "short/curves.png").exists()
+    assert (tmp_path / "long/curves.png").exists()

@@ -10,9 +10,10 @@ import signal
 from pathlib import Path
 
 import torch
+from accelerate import Accelerator
 from torch.nn import functional as F
 
-from gifqa.training.distribution import Processes, build_accelerator
+from gifqa.training.distribution import Processes
 from gifqa.training.loop import Plan, run_stage
 
 PLAN = Plan(steps=12, log_every=1, validate_every=5, criterion="error", higher_is_better=False)
@@ -23,7 +24,7 @@ class Line:
     """Every process draws the whole batch and takes every n-th row of it."""
 
     def __init__(self, kill_at, dropout):
-        self.accelerator, self.processes = build_accelerator(), Processes()
+        self.accelerator, self.processes = Accelerator(cpu=True), Processes()
         self.chance, self.step, self.kill_at = random.Random(0), 0, kill_at
         torch.manual_seed(self.processes.rank)
         self.layer = torch.nn.Linear(3, 1)
@@ -59,7 +60,15 @@ class Line:
         return {"error": (self.layer.weight - 1).abs().sum().item()}
 
 
+def greet(folder):
+    folder.mkdir(exist_ok=True)
+    with (folder / "greetings.txt").open("a") as file:
+        file.write("hello\n")
+    return "hello"
+
+
 def train(folder, kill_at=None, dropout=0.0):
+    assert Processes().in_main(lambda: greet(folder)) == "hello"
     stage = Line(kill_at, dropout)
     run_stage(stage, folder, PLAN, stage.validate)
     return stage

@@ -4,6 +4,7 @@
     step-00000400.pt   all that the next step depends on, the random numbers' state included; the last few
     best.safetensors   the weights of the best validation so far
     samples.jsonl      what the model answered at each validation; samples/ has it with the frames
+    curves.png         losses and figures so far, of runs that take their time
 
 A run that was killed goes on from its last checkpoint and takes the steps that it would have taken: lines
 beyond that checkpoint are dropped and written again. Of several processes each runs the loop, and the main
@@ -25,12 +26,15 @@ from gifqa.training.checkpoints import reason, save_weights
 from gifqa.training.distribution import Processes
 from gifqa.training.interrupt import Interrupt
 from gifqa.training.metrics import StepLog, Trackers, read_metrics
+from gifqa.training.plots import draw_overview
 from gifqa.training.progress import Bar, Pace, progress_bar
 from gifqa.training.resume import check_figure, load_progress, save_progress
 from gifqa.training.shown_answers import draw_answers
 from gifqa.training.stage import COUNTED, Plan, ShowsAnswers, Stage
 
 __all__ = ["Plan", "Stage", "best_figures", "check_finite", "read_metrics", "run_stage"]
+
+DRAW_EVERY_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -94,10 +98,12 @@ class _Loop:
         self.stage, self.folder, self.plan, self.validate = stage, folder, plan, validate
         folder.mkdir(parents=True, exist_ok=True)
         self.processes = Processes()
+        self.processes.warn_of_sharding()
         self.progress = load_progress(stage, folder, self.processes)
         self.metrics, self.shown = StepLog(folder / "metrics.jsonl"), StepLog(folder / "samples.jsonl")
         self.pace = Pace(stage.step)
         self.trackers: Trackers | None = None
+        self.drawn = time.monotonic()
 
     def run(self) -> dict[str, float]:
         """The loop itself; the best figures."""
@@ -162,6 +168,9 @@ class _Loop:
             draw_answers(answers, plan.media, self.folder / "samples" / f"step-{step:08d}.png")
             if is_best:
                 save_weights(self.folder / "best.safetensors", weights)
+            if time.monotonic() - self.drawn > DRAW_EVERY_SECONDS:
+                draw_overview({self.folder.name: self.folder}, self.folder / "curves.png")
+                self.drawn = time.monotonic()
         self._save()
         if is_main and step < plan.steps and not self.progress.goes_on(step, plan):
             logger.info("%s: no gain for %d validations, stops", self.folder.name, self.progress.stale)
