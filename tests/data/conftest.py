@@ -70,7 +70,7 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(302, b"", {"Location": "http://10.0.0.5/cat.gif"})
 
     def slow(self, name):
-        time.sleep(0.5)
+        time.sleep(2)
 
     def short(self, name):
         self.answer(200, self.server.site.bodies["/cat.gif"], {"Content-Length": "3900"})

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from gifqa.data.captions import read_captions
 from gifqa.data.clip_folder import Clip, read_clip_folder
 from gifqa.data.download import DownloadConfig, download
 from gifqa.data.links import Link
@@ -12,7 +13,8 @@ from gifqa.data.media_folder import MediaFolder
 from gifqa.errors import ConfigError, RecordError
 from gifqa.limits import MediaLimits
 
-FAST = DownloadConfig(rate=100, limits=MediaLimits(max_bytes=4000, url_timeout_seconds=0.3))
+FAST = DownloadConfig(rate=100, limits=MediaLimits(max_bytes=4000, url_timeout_seconds=10))
+HASTY = FAST.model_copy(update={"limits": MediaLimits(url_timeout_seconds=0.5), "max_tries": 2})
 
 
 @pytest.fixture
@@ -39,17 +41,12 @@ def entries(folder):
     return {entry["url"]: entry for entry in map(json.loads, lines)}
 
 
-def status_of(run, site, folder, path):
-    run(path)
-    entry = entries(folder)[site.url(path)]
-    return entry["status"], entry["detail"]
-
-
 def test_a_gif_is_there_whole_and_listed_with_its_captions(run, site, folder, bodies):
     report = run(Link(site.url("/cat.gif"), ("a cat", "a pet"), "val"))
 
     assert (folder / "cat.gif").read_bytes() == bodies["/cat.gif"]
     assert read_clip_folder(MediaFolder(folder)) == [Clip("cat.gif", ("a cat", "a pet"), "val")]
+    assert [item.gif for item in read_captions(folder / "clips.jsonl")] == ["cat.gif"]  # for synthesis
     assert entries(folder)[site.url("/cat.gif")]["num_frames"] == 3
     assert (report["links"], report["ok"], report["coverage"], report["frames"]) == (1, 1, 1.0, 3)
     assert report["splits"] == {"train": {}, "val": {"ok": 1}, "test": {}}
@@ -69,7 +66,6 @@ def test_a_gif_is_there_whole_and_listed_with_its_captions(run, site, folder, bo
         ("/large.gif", "too large", "is larger than 0.003815 MB, the limit"),
         ("/loop/x.gif", "refused", "one redirect more than the 3 allowed"),
         ("/inside/x.gif", "refused", "leads to 10.0.0.5, which is not a public address"),
-        ("/slow/x.gif", "failed", "takes more than 0.3 seconds to fetch"),
         ("/short/x.gif", "failed", "cannot be fetched"),
         ("/down/x.gif", "failed", "answers with HTTP status 500"),
     ],
@@ -87,8 +83,17 @@ def test_what_is_no_gif_is_told_apart_counted_and_never_kept(run, site, folder, 
     assert (row["url"], row["status"], row["split"]) == (site.url(path), status, "train")
 
 
-@pytest.mark.parametrize(("path", "times"), [("/slow/x.gif", 4), ("/down/x.gif", 4), ("/short/x.gif", 4),
-                                              ("/gone.gif", 1), ("/still.gif", 1)])  # fmt: skip
+def test_a_slow_server_is_asked_again_and_then_left_for_the_next_run(run, site, folder):
+    run("/slow/x.gif", config=HASTY)
+    entry = entries(folder)[site.url("/slow/x.gif")]
+
+    assert (entry["status"], site.asked["/slow/x.gif"]) == ("failed", 2)
+    assert "takes more than 0.5 seconds to fetch" in entry["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "times"), [("/down/x.gif", 4), ("/short/x.gif", 4), ("/gone.gif", 1), ("/still.gif", 1)]
+)
 def test_only_what_may_be_better_next_time_is_tried_again(run, site, path, times):
     run(path)
 
@@ -110,7 +115,7 @@ def test_retry_after_is_kept_for_the_whole_host(run, site):
     times = {path: at for at, path in site.seen}
     first = min(at for at, path in site.seen if path == "/wait/1.gif")
 
-    assert times["/dog.gif"] - first < 0.9
+    assert times["/dog.gif"] < times["/cat.gif"]
     assert times["/cat.gif"] - first > 0.95
 
 
@@ -118,7 +123,7 @@ def test_a_host_that_asks_for_too_much_patience_is_left_for_the_next_run(run, si
     started = time.monotonic()
     report = run("/wait/4000.gif", "/cat.gif", "/dog.gif", config=FAST.model_copy(update={"jobs": 1}))
 
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 60
     assert report["failed"] == 3
     assert "is left alone for now: " in entries(folder)[site.url("/dog.gif")]["detail"]
     assert run("/cat.gif", "/dog.gif")["ok"] == 2
@@ -188,11 +193,10 @@ def test_an_interrupted_run_leaves_whole_files_and_goes_on(run, site, folder):
         raise KeyboardInterrupt
 
     started = time.monotonic()
-    slow = FAST.model_copy(update={"limits": MediaLimits(url_timeout_seconds=20)})
     with pytest.raises(KeyboardInterrupt):
-        run("/cat.gif", "/slow/x.gif", "/dog.gif", config=slow, on_progress=interrupt)
+        run("/cat.gif", "/slow/x.gif", "/dog.gif", on_progress=interrupt)
 
-    assert time.monotonic() - started < 0.5
+    assert time.monotonic() - started < 1.9
     assert not list(folder.glob(".*"))
     assert json.loads((folder / "download-report.json").read_text())["ok"] == 1
     assert run("/cat.gif", "/dog.gif")["ok"] == 2
@@ -237,9 +241,11 @@ def test_names_of_files_hold_nothing_of_a_url_that_a_path_could_follow(run, site
 
 
 def test_a_cut_gif_of_several_frames_is_kept_with_a_remark(run, site, folder):
-    assert status_of(run, site, folder, "/cut.gif") == (
-        "ok", "the file ends before its end mark; frames may be missing",
-    )  # fmt: skip
+    run("/cut.gif")
+    entry = entries(folder)[site.url("/cut.gif")]
+
+    assert entry["status"] == "ok"
+    assert "the file ends before its end mark" in entry["detail"]
 
 
 def test_progress_counts_what_is_settled(run):

@@ -48,6 +48,13 @@ def test_two_addresses_of_one_gif_are_in_one_split(read):
     assert len({link.split for link in links}) > 1
 
 
+def test_the_format_may_be_named_where_the_extension_does_not_tell(read):
+    """TGIF's test captions: a number behind the URL, then several sentences."""
+    found = read("test-data.sorted", f"{CAT}\t1\ta cat\ta pet\n", kind="tsv")
+
+    assert [link.captions for link in found.links] == [("a cat", "a pet")]
+
+
 def test_rows_that_cannot_be_used_are_handed_back(read):
     found = read("t.csv", f"url,caption\n{CAT},a cat\n{DOG}\n")
 

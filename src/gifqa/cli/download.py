@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -40,6 +40,10 @@ def download(  # noqa: PLR0913  (each parameter is a flag)
     ] = None,
     caption_column: Annotated[
         str | None, typer.Option("--caption-column", help="Column of the caption(s).", rich_help_panel=_INPUT)
+    ] = None,
+    kind: Annotated[
+        Literal["jsonl", "csv", "tsv", "parquet"] | None,
+        typer.Option("--format", help="Of IN, where the extension does not tell.", rich_help_panel=_INPUT),
     ] = None,
     delimiter: Annotated[
         str | None, typer.Option("--delimiter", help="Of a csv.", rich_help_panel=_INPUT)
@@ -86,7 +90,8 @@ def download(  # noqa: PLR0913  (each parameter is a flag)
     found = read_links(
         table,
         CaptionColumns(gif_column, caption_column),
-        delimiter=delimiter,
+        kind=kind,
+        delimiter="\t" if delimiter == "\\t" else delimiter,
         split_lists=None if split_lists is None else read_split_lists(split_lists),
     )
     limits = MediaLimits(

@@ -133,7 +133,7 @@ class Downloads:
                 *others, last = link.captions
                 self._clips[entry.file] = {
                     "clip": entry.file, "split": link.split, "description": last, "captions": others,
-                    "url": link.url,
+                    "source_url": link.url,
                 }  # fmt: skip
         with replacing(self.folder / CLIPS_FILE) as partial:
             write_jsonl(partial, self._clips.values())

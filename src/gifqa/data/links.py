@@ -35,6 +35,7 @@ def read_links(
     table: Path,
     columns: CaptionColumns | None = None,
     *,
+    kind: str | None = None,
     delimiter: str | None = None,
     split_lists: Mapping[str, str] | None = None,
 ) -> LinkTable:
@@ -46,6 +47,7 @@ def read_links(
     Args:
         table: TSV, CSV, JSONL or Parquet, as `gifqa.data.captions` reads them; TGIF's is one.
         columns: of URL and caption; None finds them.
+        kind: "jsonl", "csv", "tsv" or "parquet"; None takes it from the extension.
         delimiter: of a csv; None looks at the first line.
         split_lists: as `gifqa.data.tgif.read_split_lists` gives them.
 
@@ -55,7 +57,7 @@ def read_links(
     """
     bad: list[RecordError] = []
     items = []
-    for item in read_captions(table, columns, delimiter=delimiter):
+    for item in read_captions(table, columns, kind=kind, delimiter=delimiter):
         if isinstance(item, RecordError):
             bad.append(item)
         else:

@@ -48,7 +48,7 @@ class MediaFolder:
             name = Path(gif).relative_to(self.folder).as_posix()
             return name if name in self.names else None
         last = PurePath(name.split("?", maxsplit=1)[0]).name.lower()
-        found = self._by_file.get(last) or self._by_stem.get(gif_name(name).lower(), ())
+        found = self._by_file.get(last) or self._by_stem.get(gif_name(name).lower()) or []
         return found[0] if len(found) == 1 else None
 
 
