@@ -150,7 +150,7 @@ class LanguageTraining(Settings):
 
     steps: Positive = 1000
     batch_size: Positive = 48
-    """Samples to a pass."""
+    """Samples to a pass; several processes share each pass."""
     gradient_accumulation: Positive = 1
     """Passes to an optimiser step."""
     precision: Literal["bf16", "fp32"] = "bf16"
@@ -193,11 +193,6 @@ class LanguageTraining(Settings):
     seed: int = 1
     vision: Literal["grid", "pooled", "none"] = "grid"
     """What is seen: "grid", "pooled" (one vector a frame, no Q-Former) or "none" (blind)."""
-
-    @property
-    def mvm_weight(self) -> float:
-        """`mvm.weight`."""
-        return self.mvm.weight
 
 
 class ValidationSettings(Settings):
