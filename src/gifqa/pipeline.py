@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from gifqa.answering.base import Answer, Answerer, Reply, Turn
 from gifqa.answering.captions import Approach
+from gifqa.answering.english import looks_english
 from gifqa.answering.models import LITE, Models
-from gifqa.answering.question import check_options, check_question, check_top_k, looks_english
+from gifqa.answering.question import check_options, check_question, check_top_k
 from gifqa.errors import GifQAError
 from gifqa.frames import decode_frames
 from gifqa.limits import MediaLimits

@@ -8,7 +8,6 @@ from gifqa.answering.question import (
     check_options,
     check_question,
     check_top_k,
-    looks_english,
 )
 from gifqa.errors import ConfigError
 from gifqa.prompt import MAX_QUESTION_CHARACTERS
@@ -79,24 +78,3 @@ def test_top_k_has_bounds():
     for top_k in (0, 65):
         with pytest.raises(ConfigError, match=f"--top-k is {top_k}; 1 to 64 keyframes can be kept. Choose"):
             check_top_k(top_k)
-
-
-@pytest.mark.parametrize(
-    "question",
-    ["What is the cat doing?", "Colour?", "cat or dog", "Who's there", "How many men wear hats?", "12 + 3"],
-)
-def test_english_looks_english(question):
-    assert looks_english(question)
-
-
-@pytest.mark.parametrize(
-    "question",
-    [
-        "猫は何をしていますか",
-        "Что делает кот?",
-        "¿Qué está haciendo el gato?",
-        "Que fait le chat maintenant ?",
-    ],
-)
-def test_other_languages_do_not(question):
-    assert not looks_english(question)

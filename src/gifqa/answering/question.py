@@ -1,6 +1,5 @@
 """Checks of a question and its options, before any model sees them."""
 
-import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -10,13 +9,6 @@ from gifqa.prompt import MAX_QUESTION_CHARACTERS
 MAX_OPTIONS = 100
 MAX_OPTION_CHARS = 500
 MAX_TOP_K = 64
-
-_ENGLISH = re.compile(
-    r"\b(a|an|the|this|that|these|those|its?|he|she|they|his|her|their|there|and|or|of|in|on|at|to|from|with|by|"
-    r"for|what|who|whom|whose|which|where|when|why|how|is|are|was|were|been?|being|do|does|did|has|have|had|can|"
-    r"could|will|would|any|some|all|not|no|if|one|two|most|more|first|last|before|after)\b"
-)
-"""Words that nearly every English question of more than three words has at least one of."""
 
 
 def check_question(question: str) -> tuple[str, tuple[str, ...]]:
@@ -88,16 +80,3 @@ def check_top_k(top_k: int | None) -> None:
     """
     if top_k is not None and not 1 <= top_k <= MAX_TOP_K:
         raise ConfigError(f"--top-k is {top_k}; 1 to {MAX_TOP_K} keyframes can be kept. Choose one of those.")
-
-
-def looks_english(question: str) -> bool:
-    """Whether the question could be English: a cheap guess that lets the doubtful ones pass.
-
-    It says no to letters of other scripts and to four words or more without one common English word. It
-    does not tell a short French question from an English one.
-    """
-    letters = [char for char in question if char.isalpha()]
-    foreign = sum(not unicodedata.name(char, "").startswith("LATIN") for char in letters)
-    if foreign * 2 > len(letters):
-        return False
-    return len(question.split()) < 4 or _ENGLISH.search(question.casefold()) is not None
