@@ -159,7 +159,9 @@ class TestDamage:
     def test_without_end_mark(self, raw_gif, raw_frame):
         frames = decode(raw_gif([raw_frame(0), raw_frame(1)], trailer=b""))
         assert len(frames) == 2
-        assert frames.warnings == ("the file ends before its end mark; frames may be missing",)
+        assert frames.warnings == (
+            "the file ends before its end mark, after 2 frames; others may be missing",
+        )
 
     def test_every_truncation_gives_frames_or_a_clear_error(self, make_gif):
         data = make_gif(["red", "green", "blue"], size=(16, 12)).read_bytes()
@@ -193,7 +195,7 @@ class TestDamage:
         data = raw_gif([raw_frame(rows)])
         frames = decode(data[: len(data) // 2])
         assert frames.pixels[0, 0, 0].tolist() == RED
-        assert "is damaged; only a part of it could be read" in frames.warnings[0]
+        assert "is damaged; only a part of one frame could be read" in frames.warnings[0]
 
     def test_nothing_to_salvage(self, raw_gif, raw_frame):
         with pytest.raises(UnreadableMedia, match=r"damaged|cannot be read"):

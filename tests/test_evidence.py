@@ -239,7 +239,7 @@ def test_another_format_is_refused(name: str, tmp_path: Path):
 def test_a_folder_that_does_not_exist_is_named(tmp_path: Path):
     image = draw_sheet(make_pixels(1), make_keyframes(1))
     with pytest.raises(
-        ConfigError, match=r"strip.png cannot be written \(No such file or directory\); its folder"
+        ConfigError, match=r"strip.png cannot be written: the folder .*nowhere does not exist. Make it"
     ):
         write_png(image, tmp_path / "nowhere" / "strip.png")
 

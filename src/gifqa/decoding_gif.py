@@ -120,7 +120,8 @@ def _scan(data: bytes, budget: Budget) -> tuple[list[GifImage], list[str]]:
             else:
                 return images, [f"the file is damaged after frame {len(images)}; the rest is left out"]
     except (IndexError, struct.error):
-        return images, ["the file ends before its end mark; frames may be missing"]
+        begun = f"{len(images)} frame{'s' * (len(images) != 1)}"
+        return images, [f"the file ends before its end mark, after {begun}; others may be missing"]
     return images, []
 
 

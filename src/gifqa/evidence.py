@@ -159,10 +159,24 @@ def write_gif(pixels: NDArray[np.uint8], path: str | Path, *, seconds_per_frame:
     _write_whole(Path(path), ".gif", save)
 
 
-def _write_whole(path: Path, suffix: str, save: Callable[[IO[bytes]], None]) -> None:
-    """Save beside the target, then rename, so that a failure leaves nothing half written."""
+def check_target(path: Path, suffix: str) -> None:
+    """Nothing, if a picture of that format can be written there as far as one can tell beforehand.
+
+    Raises:
+        ConfigError: if the name does not end in `suffix`, or its folder does not exist.
+    """
     if path.suffix.lower() != suffix:
         raise ConfigError(f"{path} does not end in {suffix}; only that format is written. Rename it.")
+    if not path.parent.is_dir():
+        raise ConfigError(
+            f"{path} cannot be written: the folder {path.parent} does not exist. Make it, or choose another "
+            "path."
+        )
+
+
+def _write_whole(path: Path, suffix: str, save: Callable[[IO[bytes]], None]) -> None:
+    """Save beside the target, then rename, so that a failure leaves nothing half written."""
+    check_target(path, suffix)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("wb") as file:

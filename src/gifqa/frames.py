@@ -171,7 +171,7 @@ def _open_damaged(media: Media, budget: Budget) -> FrameSource:
     """A GIF or APNG of which no frame was readable: what FFmpeg makes of it, or its default image."""
     data = media.data or b""
     source = open_video(data, "gif", budget) if media.kind == "gif" else open_still(data, budget)
-    source.warnings.append(f"{media.name} is damaged; only a part of it could be read")
+    source.warnings.append(f"{media.name} is damaged; only a part of one frame could be read")
     return source
 
 

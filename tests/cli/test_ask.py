@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import sys
 
 import pytest
@@ -81,12 +82,28 @@ def test_evidence_is_a_picture_of_the_keyframes(gifqa, make_gif, tmp_path):
     assert (0, 255, 0) not in colours
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("strip.jpg", "does not end in .png"), ("none/strip.png", "the folder .*none does not exist. Make it")],
+)
+def test_evidence_with_no_place_is_refused_before_anything_is_answered(
+    gifqa, make_gif, fake_models, tmp_path, name, message
+):
+    """The answer was worked out first, and the picture then missing."""
+    outcome = gifqa("ask", make_gif(["red"]), "What?", "--evidence", tmp_path / name)
+
+    assert (outcome.code, outcome.out, fake_models.calls) == (1, "", [])
+    assert outcome.err.count("\n") == 1 and re.search(message, outcome.err)
+
+
 def test_evidence_that_cannot_be_written_does_not_lose_the_answer(gifqa, make_gif, tmp_path):
-    outcome = gifqa("ask", make_gif(["red"]), "What?", "--evidence", tmp_path / "none" / "strip.png")
+    (tmp_path / "strip.png").mkdir()
+    outcome = gifqa("ask", make_gif(["red"]), "What?", "--evidence", tmp_path / "strip.png")
 
     assert outcome.code == 1
     assert outcome.out.startswith("red\n")
     assert outcome.err.count("\n") == 1 and "cannot be written" in outcome.err
+    assert [path.name for path in tmp_path.iterdir() if path.suffix in (".png", ".tmp")] == ["strip.png"]
 
 
 def test_media_come_from_standard_input(gifqa, make_gif, stdin, tmp_path):

@@ -70,6 +70,18 @@ def test_truncated_gif_is_answered_from_what_decodes(answered, make_gif):
     assert any("frames" in warning and any(map(str.isdigit, warning)) for warning in value["warnings"])
 
 
+def test_gif_cut_behind_a_frame_says_how_many_there_are(answered, make_gif):
+    """It said that frames may be missing, and not how many were there."""
+    path = make_gif(["red", "green", "blue", "yellow"], size=(64, 48))
+    data = path.read_bytes()
+    path.write_bytes(data[: data.rindex(b"!\xf9")])
+
+    assert answered(path)["warnings"] == [
+        "the file ends before its end mark, after 3 frames; others may be missing",
+        "4 keyframes were asked for; the GIF has only 3 distinct frames",
+    ]
+
+
 def test_gif_cut_before_its_first_frame(refused, make_gif):
     path = make_gif(["red"])
     path.write_bytes(path.read_bytes()[:40])
@@ -198,6 +210,13 @@ def test_question_in_another_language(gifqa, make_gif):
     outcome = gifqa("ask", make_gif(["red"]), "猫は何をしていますか", "--json")
 
     assert (outcome.code, json.loads(outcome.out)["answer"]) == (0, "red")
+
+
+def test_control_characters_do_not_reach_the_terminal(gifqa, make_gif):
+    outcome = gifqa("ask", make_gif(["red"]), "What\x07 is\x1b[31m it?")
+
+    assert (outcome.code, outcome.out.splitlines()[0]) == (0, "red")
+    assert outcome.err == "warning: 2 control characters taken out of the question\n"
 
 
 def test_unknown_model(gifqa, make_gif, monkeypatch):

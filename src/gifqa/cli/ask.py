@@ -143,6 +143,7 @@ def show_description(
     qa: "GifQA", media: Any, *, top_k: int | None, as_json: bool, evidence: Path | None
 ) -> None:
     """Describe the media, print the description and draw its frames if asked to."""
+    _check_evidence(evidence)
     media = qa.open(media)
     answer = qa.describe(media, top_k)
     _show(answer, as_json)
@@ -151,6 +152,7 @@ def show_description(
 
 
 def _ask_once(qa: "GifQA", media: Any, question: str, request: _Request) -> None:
+    _check_evidence(request.evidence)
     media = qa.open(media)
     answer = qa.ask(media, question, request.options, request.top_k, request.description)
     _show(answer, request.as_json)
@@ -208,6 +210,14 @@ def _show(answer: "Answer", as_json: bool) -> None:
     else:
         print_answer(answer)
         print_warnings(answer.warnings)
+
+
+def _check_evidence(path: Path | None) -> None:
+    """Refuse a picture that cannot be written before anything is answered."""
+    if path is not None:
+        from gifqa.evidence import check_target
+
+        check_target(path, ".png")
 
 
 def _draw(qa: "GifQA", media: Any, question: str, answer: "Answer", path: Path) -> None:

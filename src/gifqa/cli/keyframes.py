@@ -43,7 +43,11 @@ def keyframes(  # noqa: PLR0913  (each parameter is a flag)
     gifqa keyframes cat.gif "the cat yawns" --top-k 6 --sheet sheet.png
     """
     from gifqa.answering.base import keyframes_to_list
+    from gifqa.evidence import check_target, draw_sheet, write_gif, write_png
 
+    for path, suffix in ((sheet, ".png"), (gif, ".gif")):
+        if path is not None:
+            check_target(path, suffix)
     qa = make_qa(model, limits, encoder=encoder, no_cache=no_cache)
     opened = qa.open(media)
     found = qa.keyframes(opened, question, top_k, description)
@@ -61,8 +65,6 @@ def keyframes(  # noqa: PLR0913  (each parameter is a flag)
         print_warnings(found.warnings)
     if sheet is None and gif is None:
         return
-    from gifqa.evidence import draw_sheet, write_gif, write_png
-
     pixels = qa.pixels(opened, found)
     if sheet is not None:
         write_png(draw_sheet(pixels, found, question), sheet)
