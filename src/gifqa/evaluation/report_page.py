@@ -8,7 +8,7 @@ from typing import Any
 from gifqa.evaluation import plots
 from gifqa.evaluation.gallery import Example
 from gifqa.evaluation.manifest import read_manifest
-from gifqa.evaluation.report_tables import MOST_GROUPS, is_share, judge_line, score_rows, title_of
+from gifqa.evaluation.report_tables import MOST_GROUPS, better, is_share, judge_line, score_rows, title_of
 from gifqa.evaluation.run import Evaluation
 
 
@@ -50,18 +50,19 @@ def _headline_section(evaluation: Evaluation) -> str:
     chart = plots.interval_chart(
         [(name, score, own) for name, score, own, _ in rows], as_percent=is_share(headline), title=headline
     )
-    better = "lower is better" if "mse" in headline else "higher is better"
     notes = "".join(
         f"<li>{escape(name)}: {escape(note)}</li>" for name, _, own, note in rows if note and not own
     )
     table = "".join(
         f'<tr><td>{escape(name)}</td><td class="number">'
-        f"{escape(plots.format_score(score, as_percent=is_share(name)))}</td></tr>"
+        f"{escape(plots.format_score(score, as_percent=is_share(name)))}</td>"
+        f'<td class="faint">{"" if better(name) == better("accuracy") else better(name)}</td></tr>'
         for name, score in evaluation.scores.metrics.items()
     )
     return (
-        f"<h2>Scores</h2><div class=plots><figure><h3>{escape(headline)}</h3>{chart}<figcaption>{better}; in "
-        f"brackets and as lines: 95 % bootstrap intervals over GIFs<ul>{notes}</ul></figcaption></figure>"
+        f"<h2>Scores</h2><div class=plots><figure><h3>{escape(headline)}</h3>{chart}<figcaption>"
+        f"{better(headline)}; in brackets and as lines: 95 % bootstrap intervals over GIFs<ul>{notes}</ul>"
+        "</figcaption></figure>"
         f"<figure><h3>All metrics</h3><table><tbody>{table}</tbody></table></figure></div>"
     )
 
@@ -173,6 +174,7 @@ def _card(example: Example) -> str:
 def _facts_section(evaluation: Evaluation) -> str:
     manifest = read_manifest(evaluation.config.output)
     facts = {**manifest["run"], **manifest["versions"], "started": manifest["started"]}
+    facts["limits"] = ", ".join(f"{name} {value}" for name, value in facts["limits"].items())
     facts["missing media"] = evaluation.coverage.missing_media
     facts["empty answers"] = evaluation.coverage.empty
     if evaluation.stage_seconds:

@@ -8,6 +8,7 @@ from gifqa.evaluation.run import Evaluation
 from gifqa.evaluation.statistics import Interval
 
 _NOT_SHARES = frozenset({"mse", "mse_clipped", "expected_mse", "cider_d", "cider"})
+_LOWER_IS_BETTER = frozenset({"mse", "mse_clipped", "expected_mse", "ece", "brier", "aurc"})
 MOST_GROUPS = 24
 """Question types or first words shown."""
 
@@ -21,6 +22,11 @@ def title_of(evaluation: Evaluation) -> str:
 def is_share(metric: str) -> bool:
     """Whether a metric is 0..1 and shown in per cent."""
     return metric not in _NOT_SHARES
+
+
+def better(metric: str) -> str:
+    """Which way a metric is good."""
+    return "lower is better" if metric in _LOWER_IS_BETTER else "higher is better"
 
 
 def score_rows(evaluation: Evaluation) -> list[tuple[str, Interval, bool, str]]:
