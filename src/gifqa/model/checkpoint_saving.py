@@ -189,7 +189,9 @@ def _save_language_model(language_model: Any, folder: Path) -> None:
     """The language model's own weights, without LoRA, as `transformers` reads them."""
     base = language_model.get_base_model() if hasattr(language_model, "peft_config") else language_model
     folder.mkdir()
-    base.config.save_pretrained(folder)
+    config = json.loads(base.config.to_json_string()) | {"architectures": [type(base).__name__]}
+    config.pop("_name_or_path", None)  # a path of this machine
+    (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     tied = set(base._tied_weights_keys or ()) if base.config.tie_word_embeddings else set()
     weights = {
         name.replace(".base_layer.", "."): value
