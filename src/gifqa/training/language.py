@@ -25,7 +25,7 @@ from gifqa.training.batches import Sampler, caption_sample, pack_grids
 from gifqa.training.distribution import Processes
 from gifqa.training.frame_choice import FrameChoice, FrameVectors
 from gifqa.training.gradients import add_gradients, add_values
-from gifqa.training.language_validation import greedy_answer, pick_shown, summary, token_figures
+from gifqa.training.language_validation import Figure, greedy_answer, pick_shown, summary, token_figures
 from gifqa.training.learner import LanguageLearner
 from gifqa.training.loop import Plan, check_finite, run_stage
 from gifqa.training.masking import draw_kept
@@ -78,7 +78,7 @@ class LanguageStage:
         self.processes = Processes()
         self.frames = FrameChoice(data.store, settings, data.vectors)
         self.sampler = Sampler(data.targets.annotations, data.texts, settings.seed)
-        self.learner = LanguageLearner(model, settings)
+        self.learner = LanguageLearner(model, settings).to(self.processes.device)
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98))
         rate = cosine_rate(settings.warmup_steps, settings.steps, LOWEST_RATE)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
@@ -94,7 +94,7 @@ class LanguageStage:
     @property
     def device(self) -> torch.device:
         """Where the model is."""
-        return next(self.model.parameters()).device
+        return self.processes.device
 
     def trained(self) -> dict[str, Tensor]:
         """The parameters of the model that this stage moves, by name."""
@@ -115,11 +115,12 @@ class LanguageStage:
     def draw(self) -> list[Sample]:
         """Samples of a batch: captions as answers to `DESCRIBE_QUESTION`, and questions."""
         size = self.settings.batch_size * self.settings.gradient_accumulation
-        captions = round(size * self.settings.caption_share) if self.sampler.groups else size
+        has_questions = any(source != "match" for source in self.sampler.shares)
+        captions = round(size * self.settings.caption_share) if has_questions else size
         described = [caption_sample(name, caption) for name, caption in self.sampler.draw_captions(captions)]
         questions = self.sampler.draw(2 * size)
         questions = [sample for sample in questions if sample.source != "match"]
-        return described + questions[: size - captions]
+        return described + questions[: size - len(described)]
 
     def draw_batch(self) -> Batch:
         """All that a step learns from: the same in all processes."""
@@ -225,7 +226,7 @@ class LanguageStage:
             self.learner.decoder.load_state_dict(state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.mean.values = state["average"]
+        self.mean.values = {name: value.to(self.device) for name, value in state["average"].items()}
 
     @torch.no_grad()
     def load_trained(self, values: Mapping[str, Tensor]) -> None:
@@ -267,7 +268,7 @@ class LanguageStage:
         Each process answers its share of the samples.
         """
         own = samples[self.processes.rank :: self.processes.count]
-        found = []
+        found: list[Figure] = []
         with self.averaged():
             for start in range(0, len(own), VALIDATION_BATCH):
                 chosen = own[start : start + VALIDATION_BATCH]

@@ -82,7 +82,8 @@ def greedy_answer(learner: LanguageLearner, tokenizer: Any, part: Pass) -> str:
 
 def _greedy_tokens(model: VisionLanguageModel, embeds: Tensor) -> list[int]:
     """Up to `MOST_SHOWN_TOKENS` tokens that follow the sequence (1, S, E), without the one that ends it."""
-    language_model, tokens = model.language_model, list[int]()
+    language_model = model.language_model
+    tokens: list[int] = []
     head, words = language_model.get_output_embeddings(), language_model.get_input_embeddings()
     while len(tokens) < MOST_SHOWN_TOKENS:
         mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)

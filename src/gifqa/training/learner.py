@@ -4,7 +4,7 @@ Dropout is on in what is trained, and off in the language model: its own weights
 weight can answer to only blurs what the others learn. (LoRA has none.)
 """
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -34,10 +34,13 @@ class LanguageLearner(nn.Module):
         if settings.activation_checkpointing:
             enable_checkpointing(model.language_model)
 
-    def train(self, mode: bool = True) -> "LanguageLearner":
-        """Training mode, the language model excepted."""
+    def train(self, mode: bool = True) -> Self:
+        """Training mode, the language model and all that is frozen excepted."""
         super().train(mode)
         self.model.language_model.eval()
+        for part in self.model.children():
+            if not any(value.requires_grad for value in part.parameters()):
+                part.eval()
         if mode and self.settings.activation_checkpointing:
             for part in self.model.language_model.modules():
                 if hasattr(part, "gradient_checkpointing"):

@@ -9,6 +9,7 @@ process has.)
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -108,10 +109,11 @@ def take_sequences(sequences: LanguageBatch, chosen: Sequence[int]) -> LanguageB
 
 def on_device(part: Pass, device: torch.device) -> Pass:
     """The same pass with its tensors on a device."""
-    sequences = LanguageBatch(**{name: _moved(value, device) for name, value in vars(part.sequences).items()})
-    rest = {name: _moved(value, device) for name, value in vars(part).items() if name != "sequences"}
-    return Pass(sequences=sequences, **rest)
+    sequences = LanguageBatch(**_moved(part.sequences, device))
+    return Pass(**(_moved(part, device) | {"sequences": sequences}))
 
 
-def _moved(value: Tensor | None, device: torch.device) -> Tensor | None:
-    return None if value is None else value.to(device)
+def _moved(fields: LanguageBatch | Pass, device: torch.device) -> dict[str, Any]:
+    """The fields by name, tensors on the device."""
+    values = vars(fields).items()
+    return {name: value.to(device) if isinstance(value, Tensor) else value for name, value in values}
