@@ -1,5 +1,7 @@
 import csv
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -310,3 +312,43 @@ def test_threads_end_with_the_run(run):
         time.sleep(0.01)
 
     assert threading.active_count() <= before
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+from gifqa.data.download import DownloadConfig, download
+from gifqa.data.links import Link
+
+def fetch(url, limits):
+    time.sleep(0.05)
+    return Path(sys.argv[2]).read_bytes(), "cat.gif"
+
+links = [Link(f"https://{n}.example/{n}.gif", ("a cat",), "train") for n in range(200)]
+download(links, Path(sys.argv[1]), DownloadConfig(rate=100, jobs=4), fetch=fetch)
+"""
+
+
+def test_a_killed_run_leaves_whole_files_and_the_next_fetches_the_rest(folder, make_gif, tmp_path):
+    gif = make_gif(["red", "green"], name="source.gif")
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(folder), str(gif)])
+    while len(list(folder.glob("*.gif"))) < 10 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    there = list(folder.glob("*.gif"))
+    assert 10 <= len(there) < 200
+    assert {path.read_bytes() for path in there} == {gif.read_bytes()}
+
+    fetched = []
+
+    def fetch(url, limits):
+        fetched.append(url)
+        return gif.read_bytes(), "cat.gif"
+
+    links = [Link(f"https://{n}.example/{n}.gif", ("a cat",), "train") for n in range(200)]
+    report = download(links, folder, FAST, fetch=fetch)
+
+    assert report["ok"] == 200
+    assert len(fetched) <= 200 - len(there) + 1  # one file may have come before its line
+    assert len(list(folder.glob("*.gif"))) == 200
