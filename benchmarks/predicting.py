@@ -77,7 +77,7 @@ def predict(qa: GifQA, identity: str, folder: Path, *, describe: bool = False) -
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-    _check_run(folder / RUN, identity)
+    check_run(folder / RUN, identity)
     output = folder / PREDICTIONS
     columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True)) as progress:
@@ -92,7 +92,7 @@ def predict(qa: GifQA, identity: str, folder: Path, *, describe: bool = False) -
     return output
 
 
-def _check_run(path: Path, identity: str) -> None:
+def check_run(path: Path, identity: str) -> None:
     """Write whose predictions the folder holds, or hold this model against it."""
     if not path.exists():
         path.write_text(json.dumps({"model": identity}) + "\n", encoding="utf-8")

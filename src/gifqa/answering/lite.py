@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from gifqa.answering.base import Alternative, Reply, Turn
 from gifqa.answering.bundle import SURE, Bundle, Calibration, Floats
 from gifqa.answering.decoder import Prefix, log_softmax
+from gifqa.answering.lite_captions import MAX_CAPTION_TOKENS, NUM_BEAMS, Captions
 from gifqa.answering.lite_runtime import LiteRuntime
 from gifqa.answering.lite_text import answer_from_text
 from gifqa.errors import ConfigError
@@ -39,12 +40,7 @@ NUM_CANDIDATES = 8
 """Known answers that the decoder weighs beside its own."""
 NUM_WRITTEN = 1
 """Answers of the decoder's own."""
-NUM_BEAMS = 4
-"""Of captions."""
 MAX_ANSWER_TOKENS = 10
-MAX_CAPTION_TOKENS = 24
-FIT_WEIGHT = 3.0
-"""Of a caption's cosine with the frames, beside its mean log-probability of a token."""
 NUM_ALTERNATIVES = 4
 LEAST_SPREAD = 1e-6
 """Standard deviations are taken to be at least this."""
@@ -200,15 +196,29 @@ class LiteAnswerer:
         Raises:
             ConfigError: if the keyframes carry no grids of this bundle's encoder.
         """
-        grid, warnings = self._grid(keyframes)
+        _, warnings = self._grid(keyframes)
+        return Reply(text=self.weigh_captions(keyframes).best(), confidence=None, warnings=warnings)
+
+    def weigh_captions(self, keyframes: Keyframes, num_beams: int = NUM_BEAMS) -> Captions:
+        """The captions that the decoder finds likely, with what it and the dual encoder think of each.
+
+        Raises:
+            ConfigError: if the keyframes carry no grids of this bundle's encoder.
+        """
+        grid, _ = self._grid(keyframes)
         tokens, _, _ = self._runtime.read_frames(grid, DESCRIBE_QUESTION)
         prefix = self._read_prompt(tokens, DESCRIBE_QUESTION)
-        found = self._runtime.decoder.search(prefix, NUM_BEAMS, MAX_CAPTION_TOKENS)
+        found = self._runtime.decoder.search(prefix, num_beams, MAX_CAPTION_TOKENS)
         texts = [self._runtime.tokenizer.decode(list(caption.tokens)).strip() for caption in found]
-        scores = np.array([caption.per_token for caption in found])
+        fits = np.zeros(len(texts), np.float32)
         if keyframes.embeddings is not None:
-            scores += FIT_WEIGHT * (self._runtime.read_texts(texts)[3] @ keyframes.embeddings.mean(axis=0))
-        return Reply(text=texts[int(scores.argmax())], confidence=None, warnings=warnings)
+            fits = self._runtime.read_texts(texts)[3] @ keyframes.embeddings.mean(axis=0)
+        return Captions(
+            tuple(texts),
+            np.array([caption.log_probability for caption in found]),
+            np.array([len(caption.tokens) + 1 for caption in found]),
+            fits,
+        )
 
     def answer_from_text(
         self, text: str, question: str, *, options: Sequence[str] | None = None, history: Sequence[Turn] = ()
