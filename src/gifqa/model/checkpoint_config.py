@@ -2,14 +2,14 @@
 
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from gifqa.errors import CheckpointError
 
-MODEL_TYPE = "gifqa"
-FORMAT = 1
+MODEL_TYPE: Final = "gifqa"
+FORMAT: Final = 1
 
 
 class _Part(BaseModel):

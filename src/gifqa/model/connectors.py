@@ -128,7 +128,7 @@ class MLPConnector(nn.Module):
     def forward(self, grid: Tensor, frame_mask: Tensor, question: Tensor, question_mask: Tensor) -> Tensor:
         """See `Connector`; the question is not looked at."""
         cells = take_frames(grid, spread_frames(frame_mask, self.num_frames)).flatten(0, 1)
-        image = cells.transpose(1, 2).unflatten(-1, (self.grid_side, self.grid_side))
+        image = cells.transpose(1, 2).reshape(len(cells), -1, self.grid_side, self.grid_side)
         tokens = area_pool(image, self.token_side).flatten(2).transpose(1, 2)
         states: Tensor = nn.functional.gelu(self.cell_projection(self.cell_norm(tokens)))
-        return states.unflatten(0, (len(grid), self.num_frames)).flatten(1, 2)
+        return states.reshape(len(grid), self.num_visual_tokens, self.hidden_size)

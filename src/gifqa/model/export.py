@@ -29,7 +29,6 @@ from gifqa.model.dual_encoder import DualEncoderHeads
 from gifqa.model.language import INT4_BLOCK, INT4_PROJECTIONS
 from gifqa.model.text import MAX_TEXT_TOKENS, TextTower
 from gifqa.model.vision import IMAGE_SIZE, VisionTower
-from gifqa.model.vision_language_model import VisionLanguageModel
 
 OPSET = 17
 NEUTRAL = Calibration(head_weight=1.0, language_weight=1.0, fit_weight=0.0, slope=1.0, offset=0.0)
@@ -46,8 +45,8 @@ class Parts:
     text: TextTower
     text_tokenizer: Any
     dual_encoder: DualEncoderHeads
-    answerer: VisionLanguageModel
-    """Its language model has LoRA merged."""
+    answerer: Any
+    """A `VisionLanguageModel` with a `QFormer` and an answer head; its language model has LoRA merged."""
     language_folder: Path
     """Where config.json and tokenizer.json of the language model are."""
     answers: Sequence[str]
@@ -76,7 +75,7 @@ class _Text(nn.Module):
 
 
 class _Reader(nn.Module):
-    def __init__(self, model: VisionLanguageModel) -> None:
+    def __init__(self, model: Any) -> None:
         super().__init__()
         self.model = model
 

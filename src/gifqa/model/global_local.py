@@ -51,7 +51,8 @@ class GlobalLocal(nn.Module):
 
     def forward(self, visual_tokens: Tensor) -> Tensor:
         """(B, T * Q, E) in time order -> (B, R * Q, E)."""
-        frames = visual_tokens.unflatten(1, (self.num_frames, self.tokens_per_frame))
+        batch, _, size = visual_tokens.shape
+        frames = visual_tokens.reshape(batch, self.num_frames, self.tokens_per_frame, size)
         residual = self.up(torch.relu(self.down(frames.mean(dim=1, keepdim=True))))
         chosen = frames[:, local_frames(self.num_frames, self.num_local)]
         local: Tensor = (chosen + residual).flatten(1, 2)

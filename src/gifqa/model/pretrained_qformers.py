@@ -105,7 +105,8 @@ class PretrainedQFormer(nn.Module):
             states = self._read_with_question(queries, cells, question, question_mask)
         else:
             states = self.qformer(query_embeds=queries, encoder_hidden_states=cells).last_hidden_state
-        return take_frames(states.unflatten(0, (batch, num_frames)), places).flatten(1, 2)
+        by_frame = states.reshape(batch, num_frames, self.tokens_per_frame, self.hidden_size)
+        return take_frames(by_frame, places).flatten(1, 2)
 
     def _read_with_question(
         self, queries: Tensor, cells: Tensor, question: Tensor, question_mask: Tensor

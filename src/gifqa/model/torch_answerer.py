@@ -233,7 +233,7 @@ def read_texts(checkpoint: Checkpoint, texts: Sequence[str]) -> tuple[Tensor, Te
     return states, mask.bool(), sentences
 
 
-def _digest(heads: torch.nn.Module) -> str:
+def _digest(heads: Any) -> str:
     """What tells one set of heads from another: features are cached under it."""
     import hashlib
 
