@@ -168,6 +168,14 @@ def test_bars_are_as_long_as_their_scores():
     assert widths[1] == pytest.approx(2 * widths[0])
 
 
+def test_the_longest_figure_fits_beside_a_full_bar():
+    """It was cut off at the picture's right edge, as a look at the page showed."""
+    chart = interval_chart([("all", Interval(1.0, 1.0, 1.0), True)], as_percent=True, title="t")
+    width = float(re.search(r'viewBox="0 0 ([\d.]+)', chart).group(1))
+    at = float(re.findall(r'<text x="([\d.]+)"', chart)[-1])
+    assert width - at >= 7 * len("100.0 % (100.0 to 100.0)")
+
+
 def test_the_confusion_chart_has_a_cell_for_each_pair():
     chart = confusion_chart([("a<b", "a<b", 3), ("a<b", "other", 0)])
     assert chart.count("<rect") == 2

@@ -291,6 +291,15 @@ def test_another_run_can_stand_beside(config, make_qa, tmp_path):
         run_evaluation(config(beside=(tmp_path,), output=tmp_path / "x"), make_qa=make_qa)
 
 
+def test_a_run_of_a_baseline_takes_the_place_of_the_one_counted_beside(config, make_qa, frameqa, tmp_path):
+    floor = config(baseline="most-frequent", model=None, media=None, train=frameqa, output=tmp_path / "floor")
+    run_evaluation(floor)
+    beside = run_evaluation(config(beside=(tmp_path / "floor",)), make_qa=make_qa).beside
+    assert [(b.name, b.note) for b in beside if b.name == "most-frequent"] == [
+        ("most-frequent", "6 questions")
+    ]
+
+
 def test_an_option_that_stands_twice_is_offered_once():
     """TGIF-QA has questions whose five options hold one twice; the pipeline refuses equal options."""
     assert distinct_options(["run", "walk", "run ", "Walk"]) == ["run", "walk"]

@@ -177,11 +177,17 @@ def run_evaluation(
         coverage=Coverage(len(questions), len(found), len(answered), _count_empty(answered), len(missing)),
         scores=score_predictions(answered, benchmark, wordnet=_wordnet(benchmark), **settings),
         predictions=tuple(predictions),
-        beside=text_baselines(asked, benchmark, train, **settings) + others,
+        beside=_without_doubles(text_baselines(asked, benchmark, train, **settings), others),
         paths={question.id: path for question, path in found},
     )
     write_whole(config.output / RESULTS, json.dumps(evaluation.to_dict(), indent=2) + "\n")
     return evaluation
+
+
+def _without_doubles(baselines: Sequence[Beside], others: Sequence[Beside]) -> tuple[Beside, ...]:
+    """Baselines and other runs; a run of a baseline takes the place of the one counted here."""
+    names = {other.name for other in others}
+    return (*(baseline for baseline in baselines if baseline.name not in names), *others)
 
 
 def _require_answers(
