@@ -61,7 +61,7 @@ def test_a_recipe_of_other_parts_says_what_a_bundle_needs(tmp_path):
     claim_folder(tmp_path / "run", recipe.model_dump(mode="json"))
 
     with pytest.raises(
-        ConfigError, match=r"ask it by --model, .* a bundle needs connector.kind to be 'qformer'"
+        ConfigError, match=r"ask it by --model, .* \(a bundle needs connector.kind to be 'qformer'"
     ):
         export_run(tmp_path / "run", tmp_path / "out")
 
