@@ -194,8 +194,24 @@ def test_questions_come_from_a_prompt(gifqa, make_gif, stdin, end):
     outcome = gifqa("ask", make_gif(THREE), "-k", 1)
 
     assert outcome.code == 0
-    answers = [line for line in outcome.out.splitlines() if line in ("red", "blue") or line.startswith("? ")]
-    assert [line.removeprefix("? ") for line in answers if line != "? "] == ["red", "blue"]
+    assert [line for line in outcome.out.splitlines() if line and line[0] != " "] == ["red", "blue"]
+
+
+def test_what_the_prompt_prints_stays_out_of_the_json(gifqa, make_gif, stdin):
+    """The file of `gifqa ask cat.gif --json > answers.jsonl` began with the prompt."""
+    stdin(b"red?\nblue?\n", is_terminal=True)
+    outcome = gifqa("ask", make_gif(THREE), "-k", 1, "--json")
+
+    assert [json.loads(line)["answer"] for line in outcome.out.splitlines()] == ["red", "blue"]
+    assert outcome.err.startswith("Ask; an empty line or Ctrl-D ends.\n? ")
+
+
+def test_questions_from_a_pipe_that_is_no_text_are_one_line(gifqa, make_gif, stdin):
+    stdin(b"\xff\xfe?\n")
+    outcome = gifqa("ask", make_gif(["red"]))
+
+    assert (outcome.code, outcome.out) == (1, "")
+    assert outcome.err == "gifqa: standard input is not UTF-8; questions are text, one a line. Convert it.\n"
 
 
 def test_a_pipe_cannot_be_both_media_and_questions(gifqa, make_gif, stdin):

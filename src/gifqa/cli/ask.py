@@ -242,7 +242,12 @@ def _questions(media: str, file: Path | None) -> Iterator[str]:
     if media == "-":
         raise typer.BadParameter("standard input is MEDIA already; give a QUESTION or --questions FILE.")
     if not sys.stdin.isatty():
-        yield from filter(str.strip, sys.stdin)
+        try:
+            yield from filter(str.strip, sys.stdin)
+        except UnicodeDecodeError as error:
+            raise RecordError(
+                "standard input is not UTF-8; questions are text, one a line. Convert it."
+            ) from error
         return
     typer.echo("Ask; an empty line or Ctrl-D ends.", err=True)
     while (line := _prompt()).strip() and line.strip() not in _LEAVE:
@@ -250,10 +255,14 @@ def _questions(media: str, file: Path | None) -> Iterator[str]:
 
 
 def _prompt() -> str:
+    """A line from the terminal; what is printed for it stays out of answers that go elsewhere."""
+    is_shown = sys.stdout.isatty()
+    if not is_shown:
+        typer.echo("? ", nl=False, err=True)
     try:
-        return input("? ")
+        return input("? " if is_shown else "")
     except EOFError:
-        typer.echo()
+        typer.echo(err=True)
         return ""
 
 
