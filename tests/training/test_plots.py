@@ -1,4 +1,5 @@
 import json
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -7,7 +8,7 @@ pytest.importorskip("matplotlib")
 
 from PIL import Image
 
-from gifqa.training.plots import collect, draw_overview
+from gifqa.training.plots import _draw, collect, draw_overview
 
 LINES = [
     {"step": 5, "seconds_per_step": 1.0, "answer": 3.0},
@@ -37,3 +38,12 @@ def test_each_stage_with_metrics_gets_a_row(tmp_path):
 def test_nothing_is_drawn_without_metrics(tmp_path):
     assert not draw_overview({"one": tmp_path}, tmp_path / "overview.png")
     assert not list(tmp_path.iterdir())
+
+
+def test_no_two_lines_of_a_panel_look_alike():
+    """Matplotlib has ten colours, a stage has had seventeen figures."""
+    panel = MagicMock()
+    _draw(panel, "many", {f"figure {number}": ([1, 2], [0, 1]) for number in range(17)}, "o")
+    styles = [call.args[2] for call in panel.plot.call_args_list]
+
+    assert len({(index % 10, style) for index, style in enumerate(styles)}) == 17

@@ -12,6 +12,9 @@ Lines = dict[str, tuple[list[float], list[float]]]
 NOT_DRAWN = {"step", *TIMINGS}
 PANEL_INCHES = (6.0, 3.6)
 DOTS_PER_INCH = 110
+NUM_COLOURS = 10
+"""After so many lines matplotlib begins again with the first colour."""
+LINE_STYLES = ("-", "--", ":")
 
 
 def draw_overview(stages: Mapping[str, Path], path: Path) -> bool:
@@ -61,11 +64,14 @@ def collect(lines: Sequence[Mapping[str, float]]) -> Lines:
 
 
 def _draw(panel: Any, title: str, lines: Lines, marker: str) -> None:
-    for name, (steps, values) in lines.items():
-        panel.plot(steps, values, label=name, marker=marker, markersize=3, linewidth=1.2)
+    """One panel; its legend stands beside it: many lines leave no corner free."""
+    for index, (name, (steps, values)) in enumerate(lines.items()):
+        style = LINE_STYLES[index // NUM_COLOURS % len(LINE_STYLES)]
+        width = 2.4 if name.startswith("mean") else 1.2
+        panel.plot(steps, values, style, label=name, marker=marker, markersize=3, linewidth=width)
     panel.set_title(title, fontsize=10)
     panel.set_xlabel("step", fontsize=8)
     panel.tick_params(labelsize=8)
     panel.grid(alpha=0.3)
     if lines:
-        panel.legend(fontsize=6, ncols=2)
+        panel.legend(fontsize=6, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
