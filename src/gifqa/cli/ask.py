@@ -227,7 +227,7 @@ def _draw(qa: "GifQA", media: Any, question: str, answer: "Answer", path: Path) 
     write_png(draw_strip(pixels, answer.keyframes, question, answer.text, answer.confidence), path)
 
 
-def _questions(media: str, file: Path | None) -> Iterator[str]:
+def _questions(media: str | None, file: Path | None) -> Iterator[str]:
     """The lines of a file or of standard input that are not blank; a prompt if that is a terminal."""
     if file is not None and str(file) != "-":
         try:
