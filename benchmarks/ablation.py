@@ -1,7 +1,7 @@
 """What is each part of lite worth? Small runs of its stage `language`, one thing changed at a time.
 
     python benchmarks/ablation.py RUN --data DIR --pairs photos.jsonl clips.jsonl -o OUT
-        [--steps 32] [--batch-size 24] [--seeds 1 2 3] [--validation 80] [--only VARIANT ...] [--recipe TOML]
+        [--steps 28] [--batch-size 24] [--seeds 1 2 3] [--validation 80] [--only VARIANT ...] [--recipe TOML]
         [--json FILE] [--markdown FILE]
 
 RUN is a run of recipes/lite.toml whose stages up to `qformer` are done: features, texts, dual encoder, cut
@@ -142,7 +142,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "-o", "--output", type=Path, required=True, metavar="OUT", help="gone on with if it exists"
     )
-    parser.add_argument("--steps", type=positive, default=32, help="of each run")
+    parser.add_argument("--steps", type=positive, default=28, help="of each run")
     parser.add_argument("--batch-size", type=positive, default=24, help="samples to a step")
     parser.add_argument("--seeds", type=positive, nargs="+", default=[1, 2, 3])
     parser.add_argument("--validation", type=positive, default=80, help="samples of each group, at most")
@@ -153,4 +153,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    run(main)
+    try:
+        run(main)
+    except KeyboardInterrupt:
+        raise SystemExit("stopped; the same command goes on from there") from None

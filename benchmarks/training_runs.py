@@ -3,7 +3,9 @@
 import argparse
 import copy
 import os
+import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,7 @@ from gifqa.training.recipe_file import load_recipe
 from gifqa.training.run_folder import read_json
 from gifqa.training.run_state import Inputs, Run
 from gifqa.training.samples import Annotations
-from gifqa.training.store import FeatureStore
+from gifqa.training.store import FeatureStore, TextStore
 
 Changes = Mapping[str, Any]
 """Sections of a recipe -> their keys -> values, as deep as the recipe."""
@@ -36,6 +38,8 @@ def add_run_flags(parser: argparse.ArgumentParser) -> None:
 def open_run(args: argparse.Namespace) -> Run:
     """The run that the flags name, with features, texts and annotations loaded.
 
+    What is said in texts that the run has not encoded is left out, and counted on stderr.
+
     Raises:
         CheckpointError: if a stage that is needed left nothing.
         ConfigError: if its recipe cannot be read, or the data are not those of the run.
@@ -45,8 +49,28 @@ def open_run(args: argparse.Namespace) -> Run:
     recipe = load_recipe(args.recipe) if args.recipe else recipe_of(args.run)
     check_inputs(args.run, inputs)
     run = Run(recipe, inputs, args.run, threads=torch.get_num_threads())
-    _ = run.store, run.texts, run.seen, run.tokenizer, run.vocabulary
+    _ = run.store, run.tokenizer, run.vocabulary
+    known = {split: known_to(run.texts, found) for split, found in run.seen.items()}
+    left_out = sum(map(_count, run.seen.values())) - sum(map(_count, known.values()))
+    if left_out:
+        print(f"{left_out} questions and captions left out: not in {args.run}/texts", file=sys.stderr)
+    run.seen = known
     return run
+
+
+def known_to(texts: TextStore, annotations: Annotations) -> Annotations:
+    """What is said and asked in encoded texts; another version may have read the data otherwise."""
+    captions = {
+        name: known
+        for name, given in annotations.captions.items()
+        if (known := tuple(text for text in given if text in texts.index))
+    }
+    samples = [
+        sample
+        for sample in annotations.samples
+        if {sample.question, sample.answer, *sample.options} <= texts.index.keys()
+    ]
+    return replace(annotations, samples=samples, captions=captions)
 
 
 def recipe_of(folder: Path) -> Recipe:
@@ -130,6 +154,10 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least 1; give one")
     return int(text)
+
+
+def _count(annotations: Annotations) -> int:
+    return len(annotations.samples) + sum(map(len, annotations.captions.values()))
 
 
 def _merge(values: dict[str, Any], changes: Changes) -> None:

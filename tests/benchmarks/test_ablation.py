@@ -122,6 +122,21 @@ def test_a_recipe_of_another_version_is_refused_and_may_be_given(ablate, finishe
     assert "`base`" in ablate("--only", "base", "--recipe", recipe)
 
 
+def test_what_the_run_has_not_encoded_is_left_out_and_counted(script, finished_run, capsys):
+    runs = script("training_runs")
+    lines = [json.loads(line) for line in finished_run.pairs.read_text().splitlines()]
+    more = [line | {"question": "is it new ?"} for line in lines[:3]]
+    finished_run.pairs.write_text("".join(json.dumps(line) + "\n" for line in lines + more))
+    (finished_run.run / "recipe.json").unlink()
+    recipe = finished_run.run / "tiny.toml"
+    recipe.write_text('name = "tiny"\n')
+    opened = runs.open_run(arguments(script, finished_run, "--recipe", recipe))
+
+    assert "3 questions and captions left out" in capsys.readouterr().err
+    assert len(opened.seen["train"].samples) == len(lines) // 2
+    assert "is it new ?" not in {sample.question for sample in opened.seen["train"].samples}
+
+
 def test_all_clips_and_as_many_photos_are_trained_on(script, finished_run):
     runs = script("ablation_runs")
     opened = script("training_runs").open_run(arguments(script, finished_run))
@@ -191,9 +206,9 @@ def test_spread_is_the_standard_deviation_over_the_seeds(script):
     assert row["against base"]["deviation"] == pytest.approx(math.sqrt(0.5))
 
 
-def arguments(script, finished_run):
+def arguments(script, finished_run, *more):
     import argparse
 
     parser = argparse.ArgumentParser()
     script("training_runs").add_run_flags(parser)
-    return parser.parse_args([str(word) for word in finished_run.words])
+    return parser.parse_args([str(word) for word in (*finished_run.words, *more)])
