@@ -132,7 +132,7 @@ def test_a_recipe_is_frozen():
         ),
         (
             '[vision]\ntower = "openai/clip-vit-base-patch32"',
-            "ends_with is \"bundle\", which needs vision.tower to be 'efficientnet-lite2'; it is 'openai/",
+            "a bundle needs vision.tower to be 'efficientnet-lite2'; it is 'openai/clip",
         ),
         (
             "[language]\nanswer_weight = 0",
