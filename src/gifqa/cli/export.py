@@ -28,7 +28,7 @@ def export(
     """
     from gifqa.extras import require
 
-    require("torch", "train")
+    require("gifqa.training.run", "train")  # tells what to install where torch is not
     from gifqa.training.exporting import export_run
     from gifqa.training.run_state import Inputs
 

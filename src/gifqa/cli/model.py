@@ -69,10 +69,8 @@ def push(
     from gifqa.model import inventory
 
     found = inventory.verify(path)
-    require("torch", "train")
-    from gifqa.model.checkpoint_saving import push_to_hub
-
-    typer.echo(push_to_hub(Path(found.folder), repository, private=not public))
+    saving = require("gifqa.model.checkpoint_saving", "train")
+    typer.echo(saving.push_to_hub(Path(found.folder), repository, private=not public))
 
 
 def _print(inventory: "Inventory") -> None:

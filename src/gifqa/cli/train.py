@@ -45,7 +45,7 @@ def train(  # noqa: PLR0913  (each parameter is a flag)
     """
     from gifqa.extras import require
 
-    require("torch", "train")
+    require("gifqa.training.run", "train")  # tells what to install where torch is not
     from gifqa.training.distribution import Processes
     from gifqa.training.recipe_file import load_recipe
     from gifqa.training.run import run_recipe
