@@ -131,7 +131,7 @@ def merge_lora(model: VisionLanguageModel) -> VisionLanguageModel:
     return model
 
 
-def _visual_side(run: Run, size: int) -> tuple[Any, nn.Module, AnswerHead | None]:
+def _visual_side(run: Run, size: int) -> tuple[Any, LanguageProjection | nn.Linear, AnswerHead | None]:
     """Connector, projection into a language model of width `size`, and answer head."""
     recipe, norm = run.recipe, run.vocabulary["norm"]
     has_head = bool(recipe.language.answer_weight)

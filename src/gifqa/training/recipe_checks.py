@@ -72,8 +72,7 @@ def _check_dimensions(recipe: "Recipe") -> None:
             f"qformer.hidden_size is {shape.hidden_size}, which {shape.num_attention_heads} heads do not "
             "divide. Correct it, or qformer.num_attention_heads."
         )
-    stages = {"pretraining": recipe.pretraining, "language": recipe.language}
-    for name, stage in stages.items():
+    for name, stage in (("pretraining", recipe.pretraining), ("language", recipe.language)):
         if stage.steps and stage.num_frames > shape.max_frames:
             raise ValueError(
                 f"{name}.num_frames is {stage.num_frames}, but qformer.max_frames only {shape.max_frames}. "
@@ -88,7 +87,7 @@ def _check_stages(recipe: "Recipe") -> None:
             'language.vision is "none", but pretraining.blind is false: the Q-Former would have seen '
             "pictures. Set pretraining.blind = true."
         )
-    for name, stage in {"pretraining": pretraining, "language": language}.items():
+    for name, stage in (("pretraining", pretraining), ("language", language)):
         if stage.steps and stage.warmup_steps >= stage.steps:
             raise ValueError(
                 f"{name}.warmup_steps is {stage.warmup_steps}, but {name}.steps only {stage.steps}; "

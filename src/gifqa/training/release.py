@@ -41,11 +41,12 @@ def read_references(run: Run) -> Tensor:
     """
     path = run.folder / "dual-encoder" / "references.safetensors"
     try:
-        return load_file(path)["references"]
+        references: Tensor = load_file(path)["references"]
     except READ_ERRORS as error:
         raise CheckpointError(
             f"{path} cannot be read ({reason(error)}); the stage `dual-encoder` writes it. Run that again."
         ) from error
+    return references
 
 
 def export(run: Run) -> Figures:

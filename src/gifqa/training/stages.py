@@ -104,10 +104,10 @@ def encode_texts(run: Run) -> Figures:
             SentenceStore.build(tower, tokenizer, groups, folder / "statements.pt")
         figures = {"texts": len(texts), "statement groups": len(groups)}
     if run.recipe.compares_by_tower:
-        texts = sorted(texts_of(run.annotations.values()))
-        vectors = HuggingFaceEncoder(run.recipe.vision.tower).encode_texts(texts)
-        TextStore.of_sentences(texts, torch.from_numpy(vectors)).save(folder / "tower_texts.pt")
-        figures["texts"] = len(texts)
+        named = sorted(texts_of(run.annotations.values()))
+        vectors = HuggingFaceEncoder(run.recipe.vision.tower).encode_texts(named)
+        TextStore.of_sentences(named, torch.from_numpy(vectors)).save(folder / "tower_texts.pt")
+        figures["texts"] = len(named)
     return figures
 
 
