@@ -5,12 +5,14 @@ torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 pytest.importorskip("peft")
 
+from gifqa.answering.captions import CaptionsAnswerer  # noqa: E402
 from gifqa.cli.options import make_qa  # noqa: E402
 from gifqa.errors import CheckpointError, MissingExtra  # noqa: E402
 from gifqa.limits import MediaLimits  # noqa: E402
 from gifqa.model.checkpoint_saving import save_pretrained  # noqa: E402
 from gifqa.model.torch_answerer import HeadsEncoder, TorchAnswerer, TowerEncoder, read_texts  # noqa: E402
 from gifqa.pipeline import GifQA  # noqa: E402
+from gifqa.prompt import text_prompt  # noqa: E402
 from gifqa.retrieval.clip_cut import Keyframes  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -63,6 +65,33 @@ def test_yes_or_no_is_a_choice(answerer):
 
     assert {reply.text, reply.alternatives[0].answer} == {"yes", "no"}
     assert reply.confidence + reply.alternatives[0].confidence == pytest.approx(1)
+
+
+def test_a_question_about_a_text_is_answered_by_the_language_model_alone(answerer):
+    model, tokenizer, text = answerer._model, answerer._checkpoint.tokenizer, "0.00 s: a red dog"
+    reply = answerer.answer_from_text(text, QUESTION, options=["red", "blue dog"])
+    prompt = tokenizer.encode(text_prompt(text, QUESTION)).ids
+    scores = []
+    for option in ("red", "blue dog"):
+        answer = [*tokenizer.encode(option).ids, model.eos_token_id]
+        with torch.no_grad():
+            logits = model.language_model(input_ids=torch.tensor([prompt + answer])).logits[0]
+        rows = logits[len(prompt) - 1 : -1].log_softmax(-1)
+        scores.append(rows.gather(1, torch.tensor(answer)[:, None]).sum())
+    shares = dict(zip(("red", "blue dog"), torch.stack(scores).softmax(0).tolist(), strict=True))
+
+    assert reply.confidence == pytest.approx(shares[reply.text], abs=1e-4) == max(shares.values())
+    assert 0 < answerer.answer_from_text(text, QUESTION).confidence <= 1
+    assert answerer.answer_from_text(text, "is the dog red ?").text in {"yes", "no"}
+
+
+def test_captions_of_the_keyframes_are_what_it_answers_from(answerer):
+    reply = CaptionsAnswerer(answerer).answer(keyframes(2), QUESTION, pixels=PIXELS, options=["red", "blue"])
+
+    assert reply.text in {"red", "blue"}
+    assert reply.captions == tuple(
+        answerer.describe(keyframes(1), pixels=frame[None]).text for frame in PIXELS
+    )
 
 
 def test_more_frames_than_it_reads_are_spread_with_a_warning(answerer):

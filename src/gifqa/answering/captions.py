@@ -54,7 +54,7 @@ class CaptionsAnswerer:
         if not isinstance(answerer, TextAnswerer):
             raise ConfigError(
                 f"the approach is captions, but {answerer.name} cannot answer from text; the shipped model, "
-                "hf: and servers can. Leave --approach out, or use one of them."
+                "checkpoints, hf: and servers can. Leave --approach out, or use one of them."
             )
         self._describer: Answerer = answerer
         self._reader: TextAnswerer = answerer

@@ -8,7 +8,8 @@ and of the end. Confidences are not calibrated: of an open answer the geometric 
 probabilities, of a choice its share among the options.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from gifqa.model.hugging_face_vision import HuggingFaceVision
 from gifqa.model.text import encode_ids
 from gifqa.model.vision import IMAGE_SIZE
 from gifqa.model.vision_language_model import IGNORE_INDEX
-from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS, is_yes_no, normalise_answer
+from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS, is_yes_no, normalise_answer, text_prompt
 from gifqa.retrieval.clip_cut import Keyframes
 from gifqa.retrieval.embedder import DualEncoder, FrameFeatures, HuggingFaceEncoder, unit_rows
 
@@ -85,8 +86,29 @@ class TorchAnswerer:
         """
         tokens, warnings = self._look(pixels, question)
         if options is None and not is_yes_no(question):
-            return self._write(tokens, question, MAX_ANSWER_TOKENS, warnings)
-        return self._choose(tokens, question, options or STATEMENT_ANSWERS, warnings)
+            return self._write(self._prompt(tokens, question), MAX_ANSWER_TOKENS, warnings)
+        return self._choose(
+            options or STATEMENT_ANSWERS,
+            lambda answers: self._log_likelihoods(tokens, question, answers),
+            warnings,
+        )
+
+    def answer_from_text(
+        self, text: str, question: str, *, options: Sequence[str] | None = None, history: Sequence[Turn] = ()
+    ) -> Reply:
+        """The language model's answer to a question about a text, without visual tokens.
+
+        Raises:
+            CheckpointError: if the model writes nothing.
+        """
+        prompt = self._encode(text_prompt(text, question))
+        if options is None and not is_yes_no(question):
+            return self._write(self._embed(prompt), MAX_ANSWER_TOKENS, ())
+        return self._choose(
+            options or STATEMENT_ANSWERS,
+            lambda answers: torch.stack([self._log_likelihood(prompt, answer) for answer in answers]),
+            (),
+        )
 
     def describe(self, keyframes: Keyframes, *, pixels: Pixels | None = None) -> Reply:
         """A sentence about the frames; `pixels` required.
@@ -95,7 +117,8 @@ class TorchAnswerer:
             CheckpointError: if the model writes nothing.
         """
         tokens, warnings = self._look(pixels, DESCRIBE_QUESTION)
-        return self._write(tokens, DESCRIBE_QUESTION, MAX_CAPTION_TOKENS, warnings)
+        reply = self._write(self._prompt(tokens, DESCRIBE_QUESTION), MAX_CAPTION_TOKENS, warnings)
+        return replace(reply, confidence=None)
 
     @torch.inference_mode()
     def _look(self, pixels: Pixels | None, question: str) -> tuple[Tensor, tuple[str, ...]]:
@@ -125,26 +148,42 @@ class TorchAnswerer:
         return states, mask
 
     @torch.inference_mode()
-    def _write(self, tokens: Tensor, question: str, limit: int, warnings: tuple[str, ...]) -> Reply:
+    def _prompt(self, tokens: Tensor, question: str) -> Tensor:
+        """Visual tokens and question as the language model reads them, (1, S, E)."""
         batch = self._model.language_batch(self._checkpoint.tokenizer, [question], [""])
-        prompt = self._model.inputs_embeds(tokens, batch)
+        return self._model.inputs_embeds(tokens, batch)
+
+    def _encode(self, text: str) -> list[int]:
+        ids: list[int] = self._checkpoint.tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
+    @torch.inference_mode()
+    def _embed(self, ids: Sequence[int]) -> Tensor:
+        """(1, S, E)."""
+        embeds: Tensor = self._model.language_model.get_input_embeddings()(torch.tensor([ids]))
+        return embeds
+
+    @torch.inference_mode()
+    def _write(self, prompt: Tensor, limit: int, warnings: tuple[str, ...]) -> Reply:
         written = write_greedily(self._model.language_model, prompt, self._model.eos_token_id, limit)
         text = " ".join(self._checkpoint.tokenizer.decode(written.tokens).split())
         if not text:
             raise CheckpointError(
                 f"{self.name} answered without a word; an answer is text. Train it longer, or use another."
             )
-        confidence = None if question == DESCRIBE_QUESTION else float(np.exp(written.log_probability))
-        return Reply(text, confidence, (), warnings)
+        return Reply(text, float(np.exp(written.log_probability)), (), warnings)
 
     @torch.inference_mode()
     def _choose(
-        self, tokens: Tensor, question: str, options: Sequence[str], warnings: tuple[str, ...]
+        self,
+        options: Sequence[str],
+        log_likelihoods: Callable[[Sequence[str]], Tensor],
+        warnings: tuple[str, ...],
     ) -> Reply:
         """The likeliest option; its confidence is its share among the options."""
         plain = [normalise_answer(option) or option for option in options]
         parts = [plain[start : start + OPTIONS_AT_ONCE] for start in range(0, len(plain), OPTIONS_AT_ONCE)]
-        scores = torch.cat([self._log_likelihoods(tokens, question, part) for part in parts])
+        scores = torch.cat([log_likelihoods(part) for part in parts])
         shares = scores.double().softmax(dim=0).tolist()
         ranked = sorted(zip(shares, options, strict=True), key=lambda pair: -pair[0])
         others = tuple(Alternative(text, share) for share, text in ranked[1 : NUM_ALTERNATIVES + 1])
@@ -157,6 +196,14 @@ class TorchAnswerer:
         found = -F.cross_entropy(logits.float(), labels, reduction="none")
         owner = (batch.labels[:, 1:] != IGNORE_INDEX).nonzero()[:, 0]
         return torch.zeros(len(answers)).index_add(0, owner, found)
+
+    def _log_likelihood(self, prompt: Sequence[int], answer: str) -> Tensor:
+        """Log-probability of an answer and of its end after a prompt of text, a scalar."""
+        following = [*self._encode(f" {answer}"), self._model.eos_token_id]
+        embeds = self._embed([*prompt, *following])
+        hidden = self._model.last_hidden(embeds, torch.ones(embeds.shape[:2], dtype=torch.long))
+        logits = self._model.language_model.get_output_embeddings()(hidden[0, len(prompt) - 1 : -1])
+        return -F.cross_entropy(logits.float(), torch.tensor(following), reduction="sum")
 
 
 class TowerEncoder:
