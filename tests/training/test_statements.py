@@ -70,6 +70,11 @@ def test_statements_that_cannot_be_read_name_the_stage(tmp_path):
         SentenceStore.load(tmp_path / "statements.pt")
 
 
+def test_a_statement_of_other_data_names_the_stage(sentences):
+    with pytest.raises(CheckpointError, match=r"'a dinosaur' has no vector.*stage `texts`"):
+        sentences.sentence(["a dinosaur"])
+
+
 def test_the_heads_learn_which_statement_is_right(groups, sentences, annotations, store, texts, tmp_path):
     torch.manual_seed(0)
     heads = DualEncoderHeads(6, store.pooled_size, texts.size, size=16, dropout=0.0)

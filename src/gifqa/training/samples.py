@@ -93,7 +93,7 @@ def add_photos(found: Annotations, records: Iterable[dict[str, Any]], split: str
     """
     chance = random.Random(split)
     records = [record for record in records if record["split"] == split]
-    classes = Counter(label for record in records for label in set(record.get("labels") or ()))
+    classes = Counter(label for record in records for label in sorted(set(record.get("labels") or ())))
     for record in records:
         name = record["image"]
         if record.get("captions"):

@@ -140,8 +140,18 @@ class SentenceStore:
             ) from error
 
     def sentence(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors, float32 (len(texts), 384)."""
-        return self.vectors[[self.index[text] for text in texts]].float()
+        """Unit vectors, float32 (len(texts), 384).
+
+        Raises:
+            CheckpointError: if one was not computed.
+        """
+        try:
+            return self.vectors[[self.index[text] for text in texts]].float()
+        except KeyError as error:
+            raise CheckpointError(
+                f"the statement {error} has no vector; the stage `texts` makes one of every statement of the "
+                "same data and recipe. Run that stage again."
+            ) from error
 
 
 class FitScale(nn.Module):
