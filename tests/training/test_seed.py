@@ -59,7 +59,7 @@ def pretrained(tmp_path, drawn, make_bpe_tokenizer):
     }  # fmt: skip
     blip2 = transformers.Blip2Config(
         vision_config=vision,
-        qformer_config=SMALL | {"encoder_hidden_size": 40, "vocab_size": 8},
+        qformer_config=SMALL | {"vocab_size": 8, "initializer_range": 0.2},
         text_config=opt,
         num_query_tokens=4,
     )
@@ -67,10 +67,12 @@ def pretrained(tmp_path, drawn, make_bpe_tokenizer):
     torch.nn.init.normal_(model.query_tokens)
     model.save_pretrained(tmp_path / "blip2")
     gpt2 = transformers.GPT2Config(
-        n_embd=64, n_layer=2, n_head=4, n_positions=256, vocab_size=VOCABULARY, bos_token_id=1,
+        n_embd=128, n_layer=2, n_head=4, n_positions=256, vocab_size=VOCABULARY, bos_token_id=1,
         eos_token_id=2, initializer_range=0.1,
     )  # fmt: skip
-    transformers.GPT2LMHeadModel(gpt2).save_pretrained(tmp_path / "gpt2")
+    model = transformers.GPT2LMHeadModel(gpt2)
+    model.transformer.wte.weight.data *= 2  # else the frozen output layer can be sure of nothing
+    model.save_pretrained(tmp_path / "gpt2")
     tokenizer.save_pretrained(tmp_path / "gpt2")
     return tmp_path
 
@@ -85,12 +87,14 @@ def arguments(drawn, pretrained):
         "language.steps": 200,
         "language.batch_size": 16,
         "language.warmup_steps": 10,
-        "language.lora_learning_rate": 1e-2,
+        "language.lora_learning_rate": 5e-3,
+        "language.lora_targets": '["c_attn", "c_proj", "c_fc"]',
         "language.qformer_learning_rate": 5e-3,
         "language.validate_every": 100,
         "language.mvm.weight": 0.1,
         "language.average_decay": 0.9,
         "language.tensorboard": "false",
+        "language.precision": "fp32",
     }
     chosen = [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     data = ["--data", drawn, "--pairs", drawn / "pairs.jsonl", "-o", pretrained / "run", "--threads", "1"]
