@@ -63,7 +63,7 @@ class PooledVectors:
 
     def question(self, text: str) -> Vectors:
         """See `FrameVectors`."""
-        return _unit(self._texts.sentence([text]).numpy())[0]
+        return _unit(self._texts.sentence([text])[0].numpy())
 
 
 class HeadVectors:
@@ -79,7 +79,7 @@ class HeadVectors:
 
     def question(self, text: str) -> Vectors:
         """See `FrameVectors`."""
-        return _unit(self._heads.encode_texts(self._texts.sentence([text])).numpy())[0]
+        return _unit(self._heads.encode_texts(self._texts.sentence([text]))[0].numpy())
 
 
 class FrameChoice:

@@ -50,8 +50,8 @@ def summary(figures: Sequence[Figure]) -> dict[str, float]:
     for name, rows in sorted(groups.items()):
         found[f"{name} nats"] = round(sum(nats for nats, _ in rows) / len(rows), 4)
         found[f"{name} exact"] = round(sum(exact for _, exact in rows) / len(rows), 4)
-    nats = [value for name, value in found.items() if name.endswith("nats")]
-    return found | {"mean nats": round(sum(nats) / len(nats), 4)}
+    means = [value for name, value in found.items() if name.endswith("nats")]
+    return found | {"mean nats": round(sum(means) / len(means), 4)}
 
 
 def pick_shown(samples: Sequence[Sample], count: int) -> list[Sample]:
