@@ -89,7 +89,7 @@ def test_features_are_those_of_the_pictures(world):
     assert store.pooled([whole])[0, :4].tolist() == [0, 255, 0, 0]
     first, second, _ = store.rows("clip.webp")
     assert store.grid([first, second])[:, 0].argmax(1).tolist() == [0, 2]
-    assert store.items["red.png"]["flipped"] == [False, True, False, True]
+    assert store.items["red.png"]["flipped"] == [False, True, False]
 
 
 def test_extraction_goes_on_where_it_stopped(world, monkeypatch):

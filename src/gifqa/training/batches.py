@@ -14,13 +14,13 @@ from gifqa.training.store import FeatureStore, TextStore
 FRAME_CHOICES = (1, 1, 1, 4)
 """How many frames a batch shows of each picture, drawn anew for every batch."""
 SOURCE_SHARES = {
-    "caption-open": 0.42,
-    "caption-yes/no": 0.13,
-    "match": 0.14,
+    "caption-open": 0.50,
+    "caption-yes/no": 0.11,
+    "match": 0.08,
     "objects": 0.06,
-    "visual7w": 0.13,
+    "visual7w": 0.14,
     "vqa2": 0.07,
-    "vqa2-yn": 0.04,
+    "vqa2-yn": 0.03,
     "statements": 0.01,
 }
 """What share of a batch each source gets where the recipe has no `[data] weights`; sources that the data lack

@@ -28,7 +28,7 @@ from gifqa.media import load_media
 from gifqa.model.vision import IMAGE_SIZE
 from gifqa.training.frame_encoders import FrameEncoder
 
-PHOTO_VIEWS = 4
+PHOTO_VIEWS = 3
 CLIP_FRAMES = 8
 CROP_SIDE = (0.6, 0.95)
 """Side of a crop as a share of the photo's side, uniform in this range."""
