@@ -21,16 +21,16 @@ from gifqa.answering.captions import told
 from gifqa.model.vision_language_model import IGNORE_INDEX
 from gifqa.prompt import text_prompt
 from gifqa.retrieval.clip_cut import Keyframes
-from gifqa.training.batches import caption_sample
-from gifqa.training.checkpoints import load_trained_weights
+from gifqa.training.data.batches import caption_sample
+from gifqa.training.data.samples import Annotations, Sample
+from gifqa.training.data.store import FeatureStore
 from gifqa.training.language import LanguageStage
 from gifqa.training.language_validation import Figure, summary
+from gifqa.training.loop.checkpoints import load_trained_weights
 from gifqa.training.parts import Batch
 from gifqa.training.recipe import Recipe
 from gifqa.training.run_folder import figures_of, mark_done
 from gifqa.training.run_state import Run
-from gifqa.training.samples import Annotations, Sample
-from gifqa.training.store import FeatureStore
 
 MAX_CAPTION_TOKENS = 16
 CAPTIONS_AT_ONCE = 64

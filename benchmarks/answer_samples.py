@@ -23,7 +23,7 @@ from typing import Any
 from json_lines import read_lines
 
 from gifqa.prompt import normalise_answer
-from gifqa.training.samples import human_samples
+from gifqa.training.data.samples import human_samples
 
 PARTS = (
     ("human", "open"),

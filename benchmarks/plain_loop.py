@@ -17,12 +17,12 @@ from training_runs import language_stage
 
 from gifqa.errors import ConfigError
 from gifqa.model.vision_language_model import IGNORE_INDEX
-from gifqa.training.features import clip_frames, photo_view, square
+from gifqa.training.data.features import clip_frames, photo_view, square
+from gifqa.training.data.targets import UNKNOWN
 from gifqa.training.language import CLIP_NORM
 from gifqa.training.parts import Batch
 from gifqa.training.release import load_tower
 from gifqa.training.run_state import Run
-from gifqa.training.targets import UNKNOWN
 
 
 class PlainLoop:

@@ -30,14 +30,14 @@ from gifqa.answering.lite import MAX_ANSWER_TOKENS, NUM_CANDIDATES, Opinions
 from gifqa.model.generation import write_greedily
 from gifqa.model.text import encode_ids, load_text_tower
 from gifqa.prompt import STATEMENT_ANSWERS, is_yes_no, normalise_answer
-from gifqa.training.batches import fixed_rows, pack_grids
 from gifqa.training.building import load_trained, merge_lora
 from gifqa.training.calibration import Judged, fit_calibration
+from gifqa.training.data.batches import fixed_rows, pack_grids
+from gifqa.training.data.samples import Sample
 from gifqa.training.recipe import Recipe
 from gifqa.training.release import calibration_samples
 from gifqa.training.run_folder import read_json
 from gifqa.training.run_state import Inputs, Run
-from gifqa.training.samples import Sample
 
 
 class RunAnswerer:

@@ -14,13 +14,13 @@ from pydantic import ValidationError
 
 from gifqa.errors import ConfigError
 from gifqa.training.building import build_frame_vectors, build_model
+from gifqa.training.data.samples import Annotations
+from gifqa.training.data.store import FeatureStore, TextStore
 from gifqa.training.language import LanguageData, LanguageStage
 from gifqa.training.recipe import Recipe
 from gifqa.training.recipe_file import load_recipe
 from gifqa.training.run_folder import read_json
 from gifqa.training.run_state import Inputs, Run
-from gifqa.training.samples import Annotations
-from gifqa.training.store import FeatureStore, TextStore
 
 Changes = Mapping[str, Any]
 """Sections of a recipe -> their keys -> values, as deep as the recipe."""

@@ -132,13 +132,13 @@ def finished_run(tmp_path: Path, make_language_model: Any, make_word_tokenizer: 
     from training.conftest import COLOURS, WordTower, write_store
 
     from gifqa.model.dual_encoder import DualEncoderHeads
-    from gifqa.training.checkpoints import save_weights
+    from gifqa.training.data.sources import read_dataset
+    from gifqa.training.data.store import TextStore
+    from gifqa.training.data.targets import common_answers, common_words
+    from gifqa.training.loop.checkpoints import save_weights
     from gifqa.training.qformer import PretrainingQFormer
     from gifqa.training.recipe import Recipe
     from gifqa.training.run_state import Inputs
-    from gifqa.training.sources import read_dataset
-    from gifqa.training.store import TextStore
-    from gifqa.training.targets import common_answers, common_words
     from gifqa.training.towers import texts_of
 
     data, folder, pairs = tmp_path / "data", tmp_path / "run", tmp_path / "pairs.jsonl"

@@ -38,7 +38,7 @@ def colour_of(name):
 
 
 def make_annotations(num_each=3):
-    from gifqa.training.samples import Annotations, Sample
+    from gifqa.training.data.samples import Annotations, Sample
 
     found = Annotations()
     for number in range(num_each):
@@ -87,7 +87,7 @@ def annotations():
 
 @pytest.fixture
 def store(tmp_path, annotations):
-    from gifqa.training.store import FeatureStore
+    from gifqa.training.data.store import FeatureStore
 
     write_store(tmp_path / "features", annotations.captions)
     return FeatureStore(tmp_path / "features")
@@ -108,14 +108,14 @@ def word_tower():
 
 @pytest.fixture
 def texts(word_tower, world_texts, make_word_tokenizer):
-    from gifqa.training.store import TextStore
+    from gifqa.training.data.store import TextStore
 
     return TextStore(word_tower, make_word_tokenizer(world_texts), world_texts)
 
 
 @pytest.fixture
 def targets(annotations):
-    from gifqa.training.targets import Targets, common_answers, common_words
+    from gifqa.training.data.targets import Targets, common_answers, common_words
 
     answers = common_answers(annotations.samples, 1, 100)
     return Targets(answers, common_words(annotations, answers, 1), annotations)

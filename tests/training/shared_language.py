@@ -18,12 +18,12 @@ from training.conftest import CELLS, CHANNELS, TEXT_SIZE, WordTower, make_annota
 from gifqa.model.qformer import QFormer, QFormerConfig
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
 from gifqa.model.vision_language_model import VisionLanguageModel
-from gifqa.training.batches import draw_validation
-from gifqa.training.distribution import Processes
+from gifqa.training.data.batches import draw_validation
+from gifqa.training.data.store import FeatureStore, TextStore
+from gifqa.training.data.targets import Targets, common_answers
 from gifqa.training.language import LanguageData, LanguageStage
+from gifqa.training.loop.distribution import Processes
 from gifqa.training.recipe import LanguageTraining, MaskedVideoModelling
-from gifqa.training.store import FeatureStore, TextStore
-from gifqa.training.targets import Targets, common_answers
 from gifqa.training.towers import texts_of
 
 STEPS = 5

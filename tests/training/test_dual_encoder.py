@@ -10,7 +10,7 @@ from gifqa.training.dual_encoder import (  # noqa: E402
     contrast_loss,
     recall,
 )
-from gifqa.training.loop import read_metrics  # noqa: E402
+from gifqa.training.loop.steps import read_metrics  # noqa: E402
 from gifqa.training.recipe import ContrastSettings  # noqa: E402
 
 SETTINGS = ContrastSettings(batch_size=8, epochs=8, learning_rate=5e-3, dropout=0.0, feature_noise=0.02)

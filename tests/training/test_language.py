@@ -12,10 +12,10 @@ from gifqa.model.qformer import QFormer  # noqa: E402
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection  # noqa: E402
 from gifqa.model.vision_language_model import IGNORE_INDEX, VisionLanguageModel  # noqa: E402
 from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
-from gifqa.training.batches import draw_validation  # noqa: E402
+from gifqa.training.data.batches import draw_validation  # noqa: E402
+from gifqa.training.data.targets import Targets  # noqa: E402
 from gifqa.training.language import LanguageData, LanguageStage  # noqa: E402
 from gifqa.training.recipe import LanguageTraining, MaskedVideoModelling  # noqa: E402
-from gifqa.training.targets import Targets  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 SETTINGS = LanguageTraining(

@@ -4,9 +4,9 @@ torch = pytest.importorskip("torch")
 
 from gifqa.errors import ConfigError  # noqa: E402
 from gifqa.model.vision_language_model import IGNORE_INDEX, build_language_batch  # noqa: E402
+from gifqa.training.data.samples import Sample  # noqa: E402
+from gifqa.training.data.targets import UNKNOWN  # noqa: E402
 from gifqa.training.parts import Batch, cut, take_sequences  # noqa: E402
-from gifqa.training.samples import Sample  # noqa: E402
-from gifqa.training.targets import UNKNOWN  # noqa: E402
 
 ANSWERS = ["red", "a b c d e f", "blue", "a b c", "red", "a b c d", "a", "a b"]
 TEXTS = ["Question : Answer : what ? red blue a b c d e f"]

@@ -2,12 +2,12 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from gifqa.training.batches import draw_validation  # noqa: E402
-from gifqa.training.checkpoints import load_best  # noqa: E402
-from gifqa.training.loop import read_metrics  # noqa: E402
+from gifqa.training.data.batches import draw_validation  # noqa: E402
+from gifqa.training.data.samples import Sample  # noqa: E402
+from gifqa.training.loop.checkpoints import load_best  # noqa: E402
+from gifqa.training.loop.steps import read_metrics  # noqa: E402
 from gifqa.training.qformer import PretrainingQFormer, QFormerStage, predict  # noqa: E402
 from gifqa.training.recipe import QFormerTraining  # noqa: E402
-from gifqa.training.samples import Sample  # noqa: E402
 
 SETTINGS = QFormerTraining(
     steps=4,

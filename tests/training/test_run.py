@@ -15,15 +15,15 @@ from PIL import Image  # noqa: E402
 from gifqa.errors import CheckpointError, ConfigError, RecordError  # noqa: E402
 from gifqa.model.vision_language_model import build_language_batch  # noqa: E402
 from gifqa.training.building import load_trained, merge_lora  # noqa: E402
-from gifqa.training.loop import read_metrics  # noqa: E402
+from gifqa.training.data.samples import Annotations  # noqa: E402
+from gifqa.training.data.sources import read_dataset  # noqa: E402
+from gifqa.training.data.store import TextStore  # noqa: E402
+from gifqa.training.loop.steps import read_metrics  # noqa: E402
 from gifqa.training.recipe_file import load_recipe  # noqa: E402
 from gifqa.training.run import run_recipe  # noqa: E402
 from gifqa.training.run_folder import mark_done  # noqa: E402
 from gifqa.training.run_state import Inputs, Run  # noqa: E402
-from gifqa.training.samples import Annotations  # noqa: E402
-from gifqa.training.sources import read_dataset  # noqa: E402
 from gifqa.training.stages import TRAINING_STAGES, check_grid, validation_samples  # noqa: E402
-from gifqa.training.store import TextStore  # noqa: E402
 from gifqa.training.towers import texts_of  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")

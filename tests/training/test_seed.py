@@ -12,7 +12,7 @@ for needed in ("tokenizers", "peft", "accelerate", "matplotlib"):
     pytest.importorskip(needed)
 
 from gifqa.cli.main import run  # noqa: E402
-from gifqa.training.loop import read_metrics  # noqa: E402
+from gifqa.training.loop.steps import read_metrics  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 ROOT = Path(__file__).parents[2]

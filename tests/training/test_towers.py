@@ -10,7 +10,7 @@ from PIL import Image  # noqa: E402
 from gifqa.errors import ConfigError  # noqa: E402
 from gifqa.model import vision  # noqa: E402
 from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
-from gifqa.training.samples import Annotations, Sample  # noqa: E402
+from gifqa.training.data.samples import Annotations, Sample  # noqa: E402
 from gifqa.training.towers import fit_tower, save_tower, texts_of  # noqa: E402
 
 

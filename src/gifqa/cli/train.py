@@ -46,7 +46,7 @@ def train(  # noqa: PLR0913  (each parameter is a flag)
     from gifqa.extras import require
 
     require("gifqa.training.run", "train")  # tells what to install where torch is not
-    from gifqa.training.distribution import Processes
+    from gifqa.training.loop.distribution import Processes
     from gifqa.training.recipe_file import load_recipe
     from gifqa.training.run import run_recipe
     from gifqa.training.run_state import Inputs

@@ -17,12 +17,12 @@ from gifqa.model.pretrained_qformers import load_pretrained_qformer
 from gifqa.model.qformer import QFormer
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
 from gifqa.model.vision_language_model import VisionLanguageModel
-from gifqa.training.checkpoints import load_best, load_trained_weights
-from gifqa.training.distribution import Processes
-from gifqa.training.frame_choice import FrameVectors, HeadVectors, PooledVectors
+from gifqa.training.data.frame_choice import FrameVectors, HeadVectors, PooledVectors
+from gifqa.training.data.targets import common_answers, common_words
+from gifqa.training.loop.checkpoints import load_best, load_trained_weights
+from gifqa.training.loop.distribution import Processes
 from gifqa.training.qformer import PretrainingQFormer
 from gifqa.training.run_state import Run
-from gifqa.training.targets import common_answers, common_words
 
 
 def write_vocabulary(run: Run) -> None:

@@ -22,9 +22,9 @@ from gifqa.answering.decoder import log_softmax
 from gifqa.answering.lite import LiteAnswerer, Opinions
 from gifqa.model.dual_encoder import DualEncoderHeads
 from gifqa.prompt import normalise_answer
-from gifqa.training.batches import fixed_rows
-from gifqa.training.samples import Sample
-from gifqa.training.store import FeatureStore
+from gifqa.training.data.batches import fixed_rows
+from gifqa.training.data.samples import Sample
+from gifqa.training.data.store import FeatureStore
 
 WEIGHTS = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0)
 FIT_WEIGHTS = (0.0, 0.1, 0.25, 0.5, 0.8, 1.2)

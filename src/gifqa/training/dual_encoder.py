@@ -17,12 +17,12 @@ from torch.nn import functional as F
 
 from gifqa.errors import ConfigError
 from gifqa.model.dual_encoder import DualEncoderHeads
-from gifqa.training.batches import upright_rows
-from gifqa.training.loop import Plan, check_finite, run_stage
-from gifqa.training.mirroring import forbids_mirroring
+from gifqa.training.data.batches import upright_rows
+from gifqa.training.data.mirroring import forbids_mirroring
+from gifqa.training.data.statements import FitScale, SentenceStore, StatementGroup, fits, statement_loss
+from gifqa.training.data.store import FeatureStore, TextStore
+from gifqa.training.loop.steps import Plan, check_finite, run_stage
 from gifqa.training.recipe import ContrastSettings
-from gifqa.training.statements import FitScale, SentenceStore, StatementGroup, fits, statement_loss
-from gifqa.training.store import FeatureStore, TextStore
 
 LOG_EVERY = 50
 CLIP_NORM = 1.0
@@ -158,7 +158,7 @@ class DualEncoderStage:
         return dict(self.heads.state_dict())
 
     def state(self) -> dict[str, Any]:
-        """See `gifqa.training.loop.Stage`."""
+        """See `gifqa.training.loop.stage.Stage`."""
         return {
             "model": self.heads.state_dict(),
             "fit_scale": self.fit_scale.state_dict(),
@@ -168,7 +168,7 @@ class DualEncoderStage:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See `gifqa.training.loop.Stage`."""
+        """See `gifqa.training.loop.stage.Stage`."""
         self.heads.load_state_dict(state["model"])
         self.fit_scale.load_state_dict(state["fit_scale"])
         self.optimizer.load_state_dict(state["optimizer"])

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from gifqa.training.distribution import Processes
+from gifqa.training.loop.distribution import Processes
 
 
 @torch.no_grad()

@@ -21,21 +21,21 @@ from torch import Tensor, nn
 from gifqa.errors import ConfigError
 from gifqa.model.pooled_frames import PooledFrames
 from gifqa.model.vision_language_model import LanguageBatch, VisionLanguageModel
-from gifqa.training.batches import Sampler, caption_sample, pack_grids
-from gifqa.training.distribution import Processes
-from gifqa.training.frame_choice import FrameChoice, FrameVectors
+from gifqa.training.data.batches import Sampler, caption_sample, pack_grids
+from gifqa.training.data.frame_choice import FrameChoice, FrameVectors
+from gifqa.training.data.samples import Sample
+from gifqa.training.data.store import FeatureStore, TextStore
+from gifqa.training.data.targets import Targets
 from gifqa.training.gradients import add_gradients, add_values
 from gifqa.training.language_validation import Figure, greedy_answer, pick_shown, summary, token_figures
 from gifqa.training.learner import LanguageLearner
-from gifqa.training.loop import Plan, check_finite, run_stage
+from gifqa.training.loop.distribution import Processes
+from gifqa.training.loop.schedule import RunningMean, cosine_rate
+from gifqa.training.loop.shown_answers import ShownAnswer
+from gifqa.training.loop.steps import Plan, check_finite, run_stage
 from gifqa.training.masking import draw_kept
 from gifqa.training.parts import Batch, Pass, cut, on_device, take_sequences
 from gifqa.training.recipe import LanguageTraining
-from gifqa.training.samples import Sample
-from gifqa.training.schedule import RunningMean, cosine_rate
-from gifqa.training.shown_answers import ShownAnswer
-from gifqa.training.store import FeatureStore, TextStore
-from gifqa.training.targets import Targets
 
 LOWEST_RATE = 0.05
 LOG_EVERY = 20

@@ -9,9 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from gifqa.model.vision_language_model import IGNORE_INDEX, VisionLanguageModel
+from gifqa.training.data.samples import Sample
 from gifqa.training.learner import LanguageLearner
 from gifqa.training.parts import Pass
-from gifqa.training.samples import Sample
 
 Figure = tuple[str, float, bool]
 """A sample's group, nats a token of its answer, and whether its every token is the likeliest in its place."""

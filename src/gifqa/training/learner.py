@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from gifqa.model.vision_language_model import IGNORE_INDEX, VisionLanguageModel
+from gifqa.training.data.targets import UNKNOWN
 from gifqa.training.losses import MVMDecoder, mvm_loss, summed_cross_entropy
 from gifqa.training.masking import ReadSequences, drop_tokens, teacher_states
 from gifqa.training.parts import Pass
 from gifqa.training.recipe import LanguageTraining
-from gifqa.training.targets import UNKNOWN
 
 
 class LanguageLearner(nn.Module):

@@ -16,8 +16,8 @@ from torch import Tensor
 
 from gifqa.errors import ConfigError
 from gifqa.model.vision_language_model import IGNORE_INDEX, LanguageBatch
-from gifqa.training.samples import Sample
-from gifqa.training.targets import UNKNOWN
+from gifqa.training.data.samples import Sample
+from gifqa.training.data.targets import UNKNOWN
 
 
 @dataclass(frozen=True)

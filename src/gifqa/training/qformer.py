@@ -18,13 +18,13 @@ from torch.nn import functional as F
 from gifqa.model.qformer import QFormer, QFormerConfig
 from gifqa.model.qformer_heads import AnswerHead, CaptionHead, LanguageProjection, WordHead
 from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS
-from gifqa.training.batches import FRAME_CHOICES, Sampler, choose_rows, fixed_rows, pack_grids
-from gifqa.training.loop import Plan, check_finite, run_stage
+from gifqa.training.data.batches import FRAME_CHOICES, Sampler, choose_rows, fixed_rows, pack_grids
+from gifqa.training.data.samples import NUM_OPTIONS, Sample
+from gifqa.training.data.store import FeatureStore, TextStore
+from gifqa.training.data.targets import Targets
+from gifqa.training.loop.schedule import RunningMean, cosine_rate
+from gifqa.training.loop.steps import Plan, check_finite, run_stage
 from gifqa.training.recipe import QFormerTraining
-from gifqa.training.samples import NUM_OPTIONS, Sample
-from gifqa.training.schedule import RunningMean, cosine_rate
-from gifqa.training.store import FeatureStore, TextStore
-from gifqa.training.targets import Targets
 
 LOSS_WEIGHTS = {"answer": 1.0, "word": 0.3, "choice": 0.3, "contrast": 0.3, "words": 0.5}
 SOURCE_WEIGHTS = {"vqa2-yn": 0.5}
@@ -171,7 +171,7 @@ class QFormerStage:
         return self.mean.values
 
     def state(self) -> dict[str, Any]:
-        """See `gifqa.training.loop.Stage`."""
+        """See `gifqa.training.loop.stage.Stage`."""
         return {
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -180,7 +180,7 @@ class QFormerStage:
         }
 
     def load_state(self, state: Mapping[str, Any]) -> None:
-        """See `gifqa.training.loop.Stage`."""
+        """See `gifqa.training.loop.stage.Stage`."""
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])

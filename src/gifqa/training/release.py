@@ -23,11 +23,11 @@ from gifqa.model.text import load_text_tower
 from gifqa.model.vision import VisionTower, load_vision_tower
 from gifqa.training.building import load_heads, load_trained, merge_lora
 from gifqa.training.calibration import accuracy, fit_calibration, judge
-from gifqa.training.checkpoints import READ_ERRORS, load_weights, reason
+from gifqa.training.data.samples import Sample
+from gifqa.training.loop.checkpoints import READ_ERRORS, load_weights, reason
 from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.run_folder import figures_of
 from gifqa.training.run_state import Figures, Run
-from gifqa.training.samples import Sample
 
 CALIBRATION_QUESTIONS = {"open": 600, "yes/no": 600, "options": 600}
 """At most so many of each kind."""

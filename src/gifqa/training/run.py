@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from gifqa.errors import ConfigError
-from gifqa.training.distribution import Processes
-from gifqa.training.plots import draw_overview
+from gifqa.training.loop.distribution import Processes
+from gifqa.training.loop.plots import draw_overview
 from gifqa.training.recipe import Recipe
 from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.release import RELEASE_STAGES

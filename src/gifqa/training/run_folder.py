@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from gifqa.errors import CheckpointError, ConfigError
-from gifqa.training.distribution import Processes
+from gifqa.training.loop.distribution import Processes
 
 
 def claim_folder(folder: Path, config: Mapping[str, Any]) -> None:

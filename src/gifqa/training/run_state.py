@@ -12,12 +12,12 @@ import torch
 from gifqa.data.clip_folder import CLIPS_FILE, TABLES
 from gifqa.errors import ConfigError, RecordError
 from gifqa.extras import require
+from gifqa.training.data.samples import Annotations
+from gifqa.training.data.sources import CLIPS, IMAGES, PHOTOS, Dataset, read_dataset
+from gifqa.training.data.store import FeatureStore, TextStore
+from gifqa.training.data.targets import Targets
 from gifqa.training.recipe import Recipe
 from gifqa.training.run_folder import checksum, read_json
-from gifqa.training.samples import Annotations
-from gifqa.training.sources import CLIPS, IMAGES, PHOTOS, Dataset, read_dataset
-from gifqa.training.store import FeatureStore, TextStore
-from gifqa.training.targets import Targets
 
 Figures = dict[str, Any]
 """What a stage measured."""
@@ -28,7 +28,7 @@ class Inputs:
     """Where a run's data are; they are never part of a recipe."""
 
     data: Path
-    """Folder of photos, clips or both; see `gifqa.training.sources`."""
+    """Folder of photos, clips or both; see `gifqa.training.data.sources`."""
     pairs: tuple[Path, ...] = ()
     """What `gifqa synthesize` made of the captions."""
     language_model: str | None = None

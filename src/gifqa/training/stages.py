@@ -22,7 +22,6 @@ from gifqa.model.language import save_cut_model
 from gifqa.model.text import load_text_tower
 from gifqa.model.vision import load_vision_tower
 from gifqa.retrieval.embedder import HuggingFaceEncoder
-from gifqa.training.batches import draw_validation
 from gifqa.training.building import (
     build_frame_vectors,
     build_model,
@@ -30,18 +29,19 @@ from gifqa.training.building import (
     load_heads,
     write_vocabulary,
 )
-from gifqa.training.checkpoints import save_weights
-from gifqa.training.distribution import Processes
+from gifqa.training.data.batches import draw_validation
+from gifqa.training.data.features import extract, list_pictures
+from gifqa.training.data.frame_encoders import FrameEncoder, OnnxTower
+from gifqa.training.data.samples import Sample
+from gifqa.training.data.statements import SentenceStore, StatementGroup, statement_groups
+from gifqa.training.data.store import TextStore
 from gifqa.training.dual_encoder import CaptionedPicture, DualEncoderStage, Statements
-from gifqa.training.features import extract, list_pictures
-from gifqa.training.frame_encoders import FrameEncoder, OnnxTower
 from gifqa.training.language import LanguageData, LanguageStage
+from gifqa.training.loop.checkpoints import save_weights
+from gifqa.training.loop.distribution import Processes
 from gifqa.training.qformer import QFormerStage
 from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.run_state import Figures, Run
-from gifqa.training.samples import Sample
-from gifqa.training.statements import SentenceStore, StatementGroup, statement_groups
-from gifqa.training.store import TextStore
 from gifqa.training.towers import TorchTower, fit_tower, save_tower, texts_of
 
 NUM_REFERENCES = 512

@@ -17,9 +17,9 @@ from gifqa.errors import ConfigError
 from gifqa.model.hugging_face_vision import load_hugging_face_vision
 from gifqa.model.vision import IMAGE_SIZE, VisionTower, fit_reduction
 from gifqa.prompt import DESCRIBE_QUESTION
-from gifqa.training.checkpoints import save_weights
-from gifqa.training.features import UNREADABLE, square
-from gifqa.training.samples import Annotations
+from gifqa.training.data.features import UNREADABLE, square
+from gifqa.training.data.samples import Annotations
+from gifqa.training.loop.checkpoints import save_weights
 
 OPSET = 17
 
@@ -80,7 +80,7 @@ def _decoded(paths: Iterable[Path]) -> Iterator[NDArray[np.uint8]]:
 
 
 def save_tower(tower: VisionTower, folder: Path) -> None:
-    """Write the tower as tower.safetensors and, for `gifqa.training.features`, as tower.onnx."""
+    """Write the tower as tower.safetensors and, for `gifqa.training.data.features`, as tower.onnx."""
     folder.mkdir(parents=True, exist_ok=True)
     save_weights(folder / "tower.safetensors", tower.state_dict())
     partial = folder / "tower.tmp"

@@ -1,0 +1,1 @@
+"""What training reads: samples, texts and features, drawn into batches."""
