@@ -14,6 +14,7 @@ validation split. There is no third opinion: without pictures the dual encoder h
 
 import argparse
 import json
+import random
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -137,7 +138,9 @@ def calibrate(answerer: RunAnswerer, samples: dict[str, list[Sample]], most: int
 def judge(answerer: RunAnswerer, samples: Sequence[Sample], kind: str) -> Iterator[Judged]:
     """Opinions on validation questions, and which candidate is right."""
     for sample in track(samples, f"validation, {kind}"):
-        opinions = answerer.weigh(sample.picture, sample.question, sample.options or None)
+        options = list(sample.options)  # the right one is first, and ties must not make it the winner
+        random.Random(sample.question).shuffle(options)
+        opinions = answerer.weigh(sample.picture, sample.question, options or None)
         compared = [normalise_answer(candidate) for candidate in opinions.candidates]
         yield Judged(opinions, compared.index(sample.answer) if sample.answer in compared else None)
 
