@@ -9,9 +9,9 @@ from gifqa.answering.bundle import Floats
 
 NUM_BEAMS = 4
 MAX_CAPTION_TOKENS = 24
-LENGTH_POWER = 1.0
+LENGTH_POWER = 0.6
 """Of the number of tokens, which a log-probability is divided by: the higher, the longer the captions."""
-FIT_WEIGHT = 3.0
+FIT_WEIGHT = 9.0
 """Of a caption's cosine with the frames, beside its log-probability."""
 
 
