@@ -35,7 +35,9 @@ def draw_clips(folder: Path, counts: dict[str, int]) -> None:
     scenes = list(itertools.product(COLOURS, SHAPES, DIRECTIONS))
     random.Random(0).shuffle(scenes)
     if sum(counts.values()) > len(scenes):
-        raise SystemExit(f"{sum(counts.values())} clips were asked for; there are {len(scenes)} different ones.")
+        raise SystemExit(
+            f"{sum(counts.values())} clips were asked for; there are {len(scenes)} different ones."
+        )
     splits = [split for split, count in counts.items() for _ in range(count)]
     clips, pairs = [], []
     for split, (colour, shape, direction) in zip(splits, scenes, strict=False):
@@ -48,7 +50,9 @@ def draw_clips(folder: Path, counts: dict[str, int]) -> None:
             (f"What is {colour}?", shape, "object"),
             (f"Where does the {shape} move?", direction, "place"),
         ):
-            pairs.append({"gif": name, "split": split, "question": question, "answer": answer, "answer_type": kind})
+            pairs.append(
+                {"gif": name, "split": split, "question": question, "answer": answer, "answer_type": kind}
+            )
     write_lines(folder / "clips.jsonl", clips)
     write_lines(folder / "pairs.jsonl", pairs)
 
