@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from training.tiny_training import PLAN, train  # noqa: E402
+from training.loop.tiny_training import PLAN, train  # noqa: E402
 
 from gifqa.training.loop.distribution import Processes, random_state, set_random_state  # noqa: E402
 from gifqa.training.loop.steps import read_metrics  # noqa: E402

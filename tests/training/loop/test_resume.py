@@ -11,7 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
-from training.tiny_training import train  # noqa: E402
+from training.loop.tiny_training import train  # noqa: E402
 
 from gifqa.training.loop.checkpoints import load_last_step  # noqa: E402
 from gifqa.training.loop.metrics import TIMINGS, read_metrics  # noqa: E402
