@@ -31,6 +31,8 @@ def run_stuck(settings):
     """In a process of its own: a run that hangs in the middle of its second shard."""
     from gifqa.pipeline import GifQA
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background inherits "ignored"
+
     def make(clip_cut):
         return GifQA("lite", clip_cut=clip_cut, encoder=ColourEmbedder(), answerer=StuckAnswerer())
 
@@ -49,9 +51,12 @@ def stop(tmp_path):
         )
         words = [sys.executable, "-c", program, config.model_dump_json()]
         with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-            assert child.stdout.readline() == "stuck\n", child.stderr.read()
-            child.send_signal(number)
-            child.communicate(timeout=60)
+            try:
+                assert child.stdout.readline() == "stuck\n", child.stderr.read()
+                child.send_signal(number)
+                child.communicate(timeout=60)
+            finally:
+                child.kill()
         return child.returncode
 
     return begin
