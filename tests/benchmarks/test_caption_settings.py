@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from gifqa.answering.lite_captions import Captions
+from gifqa.answering.lite_captions import FIT_WEIGHT, NUM_BEAMS, Captions
 
 
 class Describer:
@@ -31,7 +31,7 @@ def describer(script, monkeypatch, colour_embedder):
 
 def flags(tiny_data, tmp_path):
     photos = ["--photos", tiny_data.photos, "--captions", tiny_data.photo_annotations, "--split", "test"]
-    grid = ["--beams", 1, 4, "--fit-weights", 0, 9, "--length-powers", 1, "--output", tmp_path / "run"]
+    grid = ["--beams", 1, 4, "--fit-weights", 0, 20, "--length-powers", 1, "--output", tmp_path / "run"]
     return [*photos, *grid, "--json", tmp_path / "out.json"]
 
 
@@ -42,9 +42,11 @@ def test_every_setting_is_scored_and_a_second_run_searches_nothing(
     report = json.loads((tmp_path / "out.json").read_text())
     rows = {(row["num_beams"], row["fit_weight"]): row for row in report["rows"]}
 
-    assert len(report["rows"]) == len(rows) == 5 and (4, 3.0) in rows, "the one in use and four others"
+    assert len(report["rows"]) == len(rows) == 5 and (NUM_BEAMS, FIT_WEIGHT) in rows, (
+        "four and the one in use"
+    )
     assert sorted(describer.calls) == [1] * 4 + [4] * 4
-    assert rows[4, 0.0]["bleu_4"] > rows[4, 9.0]["bleu_4"]
+    assert rows[4, 0.0]["bleu_4"] > rows[4, 20.0]["bleu_4"]
     assert rows[4, 0.0]["mean_words"] == 5 and rows[1, 0.0]["mean_words"] == 1
     assert "(in use)" in shown and "higher BLEU-4 and no lower CIDEr-D" in shown
 

@@ -1,13 +1,13 @@
 import json
 
-from gifqa.answering.bundle import SHIPPED
+from gifqa.answering.bundle import SHIPPED, Bundle
 
 
 def test_show_lists_parts_files_and_checksums(gifqa):
     outcome = gifqa("model", "show")
 
     assert outcome.code == 0
-    assert f"gifqa-lite 0.1.0: bundle {SHIPPED}" in outcome.out
+    assert f"gifqa-lite {Bundle().config.version}: bundle {SHIPPED}" in outcome.out
     assert "vision.onnx" in outcome.out and "sha256" in outcome.out
 
 

@@ -138,7 +138,7 @@ def test_features_of_other_pictures_are_refused(world):
     extract(pictures, tower, folder)
 
     with pytest.raises(
-        ConfigError, match=r"grid.npy has the shape \(20, 81, 3\), but these pictures .* need \(5, 81"
+        ConfigError, match=r"grid.npy has the shape \(17, 81, 3\), but these pictures .* need \(5, 81"
     ):
         extract(pictures[:5], tower, folder)
 

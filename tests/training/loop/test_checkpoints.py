@@ -30,7 +30,7 @@ def test_a_full_disk_leaves_what_stood_there(tmp_path, monkeypatch, save, writer
         if writer == "torch.save"
         else lambda *_: (_ for _ in ()).throw(OSError(28, "No space left"))
     )
-    monkeypatch.setattr(f"gifqa.training.checkpoints.{writer}", error)
+    monkeypatch.setattr(f"gifqa.training.loop.checkpoints.{writer}", error)
 
     with pytest.raises(
         CheckpointError, match=r"last.pt cannot be written .*what stood there before is kept. Free some"
