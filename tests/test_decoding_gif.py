@@ -252,7 +252,7 @@ class TestBombs:
         started = time.monotonic()
         with pytest.raises(MediaTooLarge, match="is 9000x9000 pixels"):
             decode(data)
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 5
 
     def test_within_the_canvas_it_costs_only_the_frames_kept(self, raw_gif, raw_frame):
         data = raw_gif([raw_frame(0, (1, 1), disposal=2)] * 4000, screen=(2000, 1000))
@@ -269,7 +269,7 @@ class TestBombs:
             MediaTooLarge, match=r"more than 4096 frames, the limit\. .*raise --max-frames-scanned"
         ):
             decode(head + one[len(head) :] * 100_000 + b";")
-        assert time.monotonic() - started < 0.5
+        assert time.monotonic() - started < 5
 
     def test_pixels_of_all_frames_together(self, raw_gif, raw_frame):
         data = raw_gif([raw_frame(0, (100, 100), transparent=7)] * 50)

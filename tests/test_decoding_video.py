@@ -170,4 +170,4 @@ class TestLimits:
         started = time.monotonic()
         with pytest.raises(MediaTooLarge, match="--max-seconds"):
             decode(data, MediaLimits(timeout_seconds=1e-6))
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < 5
