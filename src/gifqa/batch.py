@@ -79,9 +79,10 @@ def ask_file(
     skipped = len(entries) - len(todo)
     report = on_progress or (lambda *_: None)
     report(skipped, len(entries))
-    if not todo:
+    if todo:
+        qa.load()
+    elif not output.exists() or output.read_bytes().endswith(b"\n"):
         return BatchReport(0, 0, skipped)
-    qa.load()
     answered = failed = 0
     try:
         with output.open("r+b" if output.exists() else "w+b") as file:
