@@ -19,7 +19,7 @@ from gifqa.errors import ConfigError
 from gifqa.model.dual_encoder import DualEncoderHeads
 from gifqa.training.data.batches import upright_rows
 from gifqa.training.data.mirroring import forbids_mirroring
-from gifqa.training.data.statements import FitScale, SentenceStore, StatementGroup, fits, statement_loss
+from gifqa.training.data.statements import FitScale, StatementGroup, fits, statement_loss
 from gifqa.training.data.store import FeatureStore, TextStore
 from gifqa.training.loop.steps import Plan, check_finite, run_stage
 from gifqa.training.recipe import ContrastSettings
@@ -43,12 +43,12 @@ class Statements:
     """Statements about pictures with their sentence vectors."""
 
     groups: Sequence[StatementGroup]
-    store: SentenceStore
+    store: TextStore
 
     def vectors(self, groups: Sequence[StatementGroup]) -> Tensor:
         """Sentence vectors (len(groups), S, text_size)."""
         texts = [text for group in groups for text in group.statements]
-        return self.store.sentence(texts).view(len(groups), -1, self.store.vectors.shape[1])
+        return self.store.sentence(texts).view(len(groups), -1, self.store.size)
 
 
 class DualEncoderStage:

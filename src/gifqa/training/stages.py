@@ -33,7 +33,7 @@ from gifqa.training.data.batches import draw_validation
 from gifqa.training.data.features import extract, list_pictures
 from gifqa.training.data.frame_encoders import FrameEncoder, OnnxTower
 from gifqa.training.data.samples import Sample
-from gifqa.training.data.statements import SentenceStore, StatementGroup, statement_groups
+from gifqa.training.data.statements import StatementGroup, encode_statements, statement_groups
 from gifqa.training.data.store import TextStore
 from gifqa.training.dual_encoder import CaptionedPicture, DualEncoderStage, Statements
 from gifqa.training.language import LanguageData, LanguageStage
@@ -101,7 +101,7 @@ def encode_texts(run: Run) -> Figures:
         TextStore.build(tower, tokenizer, texts, folder / "texts.pt")
         groups = [group for split in ("train", "val") for group in _statement_groups(run, split)]
         if groups:
-            SentenceStore.build(tower, tokenizer, groups, folder / "statements.pt")
+            encode_statements(tower, tokenizer, groups, folder / "statements.pt")
         figures = {"texts": len(texts), "statement groups": len(groups)}
     if run.recipe.compares_by_tower:
         named = sorted(texts_of(run.annotations.values()))
@@ -159,7 +159,7 @@ def _statements(run: Run, split: str) -> Statements | None:
     if not run.recipe.dual_encoder.statements:
         return None
     groups = [group for group in _statement_groups(run, split) if group.picture in run.store.items]
-    return Statements(groups, SentenceStore.load(run.folder / "texts" / "statements.pt"))
+    return Statements(groups, TextStore.load(run.folder / "texts" / "statements.pt"))
 
 
 def cut_language_model(run: Run) -> Figures:

@@ -7,11 +7,12 @@ from gifqa.model.dual_encoder import DualEncoderHeads  # noqa: E402
 from gifqa.training.data.statements import (  # noqa: E402
     NUM_WRONG,
     FitScale,
-    SentenceStore,
+    encode_statements,
     fits,
     statement_groups,
     statement_loss,
 )
+from gifqa.training.data.store import TextStore  # noqa: E402
 from gifqa.training.dual_encoder import CaptionedPicture, DualEncoderStage, Statements, fit_accuracy  # noqa: E402
 from gifqa.training.recipe import ContrastSettings  # noqa: E402
 
@@ -24,7 +25,7 @@ def groups(annotations):
 @pytest.fixture
 def sentences(groups, word_tower, make_word_tokenizer, tmp_path):
     tokenizer = make_word_tokenizer(sorted({text for group in groups for text in group.statements}))
-    return SentenceStore.build(word_tower, tokenizer, groups, tmp_path / "statements.pt")
+    return encode_statements(word_tower, tokenizer, groups, tmp_path / "statements.pt")
 
 
 def test_a_group_has_its_right_statement_first_and_wrong_ones_that_no_caption_says(groups, annotations):
@@ -67,7 +68,7 @@ def test_the_loss_falls_as_the_right_statement_fits_better():
 
 def test_statements_that_cannot_be_read_name_the_stage(tmp_path):
     with pytest.raises(CheckpointError, match="stage `texts`"):
-        SentenceStore.load(tmp_path / "statements.pt")
+        TextStore.load(tmp_path / "statements.pt")
 
 
 def test_a_statement_of_other_data_names_the_stage(sentences):
@@ -82,7 +83,7 @@ def test_the_heads_learn_which_statement_is_right(groups, sentences, annotations
     settings = ContrastSettings(
         batch_size=8, epochs=12, learning_rate=5e-3, dropout=0.0, statements=100, statements_per_step=16
     )
-    statements = Statements(groups, SentenceStore.load(tmp_path / "statements.pt"))
+    statements = Statements(groups, TextStore.load(tmp_path / "statements.pt"))
     stage = DualEncoderStage(heads, store, texts, pictures, settings, statements)
     stage.run(tmp_path / "run", pictures[:4], statements)
 

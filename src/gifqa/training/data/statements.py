@@ -17,12 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gifqa.errors import CheckpointError
 from gifqa.model.text import TextTower, encode_ids
 from gifqa.prompt import STATEMENT_ANSWERS, as_statement
 from gifqa.training.data.samples import Annotations, Sample
+from gifqa.training.data.store import TextStore
 from gifqa.training.data.targets import content_words
-from gifqa.training.loop.checkpoints import READ_ERRORS, reason, save_state
 
 NUM_WRONG = 3
 MAX_DRAWS = 12
@@ -99,59 +98,22 @@ def _yes_no_groups(annotations: Annotations, count: int, chance: random.Random) 
     return chance.sample(groups, min(count, len(groups)))
 
 
-class SentenceStore:
-    """Sentence vectors of the statements, float16 in memory, computed once."""
-
-    def __init__(self, texts: Sequence[str], vectors: Tensor) -> None:
-        self.index = {text: row for row, text in enumerate(texts)}
-        self.vectors = vectors
-
-    @classmethod
-    @torch.no_grad()
-    def build(
-        cls, tower: TextTower, tokenizer: Any, groups: Sequence[StatementGroup], path: Path
-    ) -> "SentenceStore":
-        """Compute the vectors of every statement and save them to `path`."""
-        texts = sorted(
-            {text for group in groups for text in group.statements}, key=lambda text: (len(text), text)
-        )
-        vectors = []
-        for start in range(0, len(texts), TEXTS_AT_ONCE):
-            with torch.autocast("cpu", torch.bfloat16):
-                _, sentences = tower(*encode_ids(tokenizer, texts[start : start + TEXTS_AT_ONCE]))
-            vectors.append(sentences.half())
-        store = cls(texts, torch.cat(vectors))
-        save_state(path, {"texts": texts, "vectors": store.vectors})
-        return store
-
-    @classmethod
-    def load(cls, path: Path) -> "SentenceStore":
-        """A saved store.
-
-        Raises:
-            CheckpointError: if the file is missing or damaged.
-        """
-        try:
-            values = torch.load(path, weights_only=True)
-            return cls(values["texts"], values["vectors"])
-        except READ_ERRORS as error:
-            raise CheckpointError(
-                f"{path} holds no statements ({reason(error)}); the stage `texts` writes them. Run it first."
-            ) from error
-
-    def sentence(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors, float32 (len(texts), 384).
-
-        Raises:
-            CheckpointError: if one was not computed.
-        """
-        try:
-            return self.vectors[[self.index[text] for text in texts]].float()
-        except KeyError as error:
-            raise CheckpointError(
-                f"the statement {error} has no vector; the stage `texts` makes one of every statement of the "
-                "same data and recipe. Run that stage again."
-            ) from error
+@torch.no_grad()
+def encode_statements(
+    tower: TextTower, tokenizer: Any, groups: Sequence[StatementGroup], path: Path
+) -> TextStore:
+    """Sentence vectors of every statement, without token states, computed once and saved to `path`."""
+    texts = sorted(
+        {text for group in groups for text in group.statements}, key=lambda text: (len(text), text)
+    )
+    vectors = []
+    for start in range(0, len(texts), TEXTS_AT_ONCE):
+        with torch.autocast("cpu", torch.bfloat16):
+            _, sentences = tower(*encode_ids(tokenizer, texts[start : start + TEXTS_AT_ONCE]))
+        vectors.append(sentences.half())
+    store = TextStore.of_sentences(texts, torch.cat(vectors))
+    store.save(path)
+    return store
 
 
 class FitScale(nn.Module):

@@ -175,12 +175,20 @@ class TextStore:
         return self.sentences.shape[1]
 
     def sentence(self, texts: Sequence[str]) -> Tensor:
-        """Unit vectors (B, 384)."""
-        return self.sentences[[self.index[text] for text in texts]]
+        """Unit vectors (B, 384), float32.
+
+        Raises:
+            CheckpointError: if one was not computed.
+        """
+        return self.sentences[[self._row(text) for text in texts]].float()
 
     def states(self, texts: Sequence[str | None]) -> tuple[Tensor, Tensor]:
-        """Token states (B, T, 384), float32, and their bool mask (B, T); None gives a row of padding."""
-        rows = [None if text is None else self.index[text] for text in texts]
+        """Token states (B, T, 384), float32, and their bool mask (B, T); None gives a row of padding.
+
+        Raises:
+            CheckpointError: if one was not computed.
+        """
+        rows = [None if text is None else self._row(text) for text in texts]
         longest = max([int(self._lengths[row]) for row in rows if row is not None], default=1)
         states = torch.zeros(len(rows), longest, self._states.shape[1])
         mask = torch.zeros(len(rows), longest, dtype=torch.bool)
@@ -190,3 +198,12 @@ class TextStore:
                 states[place, :length] = self._states[start : start + length]
                 mask[place, :length] = True
         return states, mask
+
+    def _row(self, text: str) -> int:
+        try:
+            return self.index[text]
+        except KeyError as error:
+            raise CheckpointError(
+                f"the text {error} has no vector; the stage `texts` makes one of every text of the same data "
+                "and recipe. Run that stage again."
+            ) from error
