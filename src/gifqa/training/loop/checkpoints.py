@@ -7,7 +7,7 @@ best.safetensors    the weights of the best validation so far
 import logging
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +30,7 @@ def save_state(path: Path, values: Mapping[str, Any]) -> None:
     Raises:
         CheckpointError: if the disk is full or the folder cannot be written.
     """
-    partial = path.with_name(f"{path.name}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(dict(values), partial)
-        _replace(partial, path)
-    except (OSError, RuntimeError) as error:  # torch's writer reports a full disk as RuntimeError
-        partial.unlink(missing_ok=True)
-        raise CheckpointError(_unwritten(path, error)) from error
+    _write_whole(path, lambda partial: torch.save(dict(values), partial))
 
 
 def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
@@ -46,12 +39,18 @@ def save_weights(path: Path, weights: Mapping[str, Tensor]) -> None:
     Raises:
         CheckpointError: if the disk is full or the folder cannot be written.
     """
+    kept = {name: value.detach().contiguous() for name, value in weights.items()}
+    _write_whole(path, lambda partial: save_file(kept, partial))
+
+
+def _write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Let `write` write beside `path`, then put the file there; what stood there stays if that fails."""
     partial = path.with_name(f"{path.name}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: value.detach().contiguous() for name, value in weights.items()}, partial)
+        write(partial)
         _replace(partial, path)
-    except (OSError, SafetensorError) as error:
+    except (OSError, RuntimeError, SafetensorError) as error:  # torch reports a full disk as RuntimeError
         partial.unlink(missing_ok=True)
         raise CheckpointError(_unwritten(path, error)) from error
 
