@@ -35,9 +35,8 @@ from gifqa.training.building import load_trained, merge_lora
 from gifqa.training.calibration import Judged, fit_calibration
 from gifqa.training.data.batches import fixed_rows, pack_grids
 from gifqa.training.data.samples import Sample
-from gifqa.training.recipe import Recipe
+from gifqa.training.exporting import read_recipe
 from gifqa.training.release import calibration_samples
-from gifqa.training.run_folder import read_json
 from gifqa.training.run_state import Inputs, Run
 
 
@@ -168,8 +167,7 @@ def main() -> None:
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--calibrate-on", type=int, default=300, help="validation questions of each kind")
     args = parser.parse_args()
-    config = {name: value for name, value in read_json(args.run / "recipe.json").items() if name != "inputs"}
-    run = Run(Recipe.model_validate(config), Inputs(args.data, tuple(args.pairs)), args.run, threads=0)
+    run = Run(read_recipe(args.run), Inputs(args.data, tuple(args.pairs)), args.run, threads=0)
     answerer = RunAnswerer(run)
     calibrations = calibrate(answerer, calibration_samples(run), args.calibrate_on)
     samples = list(read_lines(args.samples, ("id", "picture", "question")))
