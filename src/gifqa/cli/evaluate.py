@@ -57,7 +57,7 @@ def evaluate(  # noqa: PLR0913  (each parameter is a flag)
             "--model",
             "-m",
             metavar="MODEL",
-            help="lite, a bundle's folder, hf:ID-OR-FOLDER, or http(s)://HOST/v1#MODEL.",
+            help="lite, a bundle's or checkpoint's folder, hf:ID-OR-FOLDER, or http(s)://HOST/v1#MODEL.",
             rich_help_panel=_ANSWERER,
         ),
     ] = None,

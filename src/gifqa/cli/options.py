@@ -1,6 +1,5 @@
 """The arguments and flags that several commands share."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -66,22 +65,10 @@ def make_qa(
     no_cache: bool = False,
     approach: Literal["frames", "captions"] = "frames",
 ) -> "GifQA":
-    """The `GifQA` that the flags ask for; nothing is loaded yet, but a checkpoint of training.
-
-    Raises:
-        CheckpointError: if the model or the encoder names nothing, or the checkpoint cannot be loaded.
-        MissingExtra: if it is a checkpoint and torch is not installed.
-    """
-    from gifqa.extras import require
-    from gifqa.model.checkpoint_config import is_checkpoint
-    from gifqa.pipeline import GifQA
+    """The `GifQA` that the flags ask for; see `gifqa.model.opening.open_qa`, and for what it raises."""
+    from gifqa.model.opening import open_qa
     from gifqa.retrieval.cache import FeatureCache
     from gifqa.retrieval.config import CacheConfig
 
     cache = FeatureCache(CacheConfig(max_disk_bytes=0)) if no_cache else None
-    if is_checkpoint(Path(model)):
-        answerer = require("gifqa.model.torch_answerer", "train").TorchAnswerer.from_pretrained(model)
-        clip_cut = ClipCutConfig(top_k=answerer.num_frames)
-        encoder = encoder or answerer.encoder
-        return GifQA(limits=limits, clip_cut=clip_cut, cache=cache, encoder=encoder, answerer=answerer)
-    return GifQA(model, limits=limits, encoder=encoder, cache=cache, approach=approach)
+    return open_qa(model, limits=limits, encoder=encoder, cache=cache, approach=approach)

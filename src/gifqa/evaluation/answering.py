@@ -14,6 +14,7 @@ from gifqa.evaluation.predictions import PREDICTIONS, Prediction, write_predicti
 from gifqa.evaluation.questions import Question
 from gifqa.evaluation.views import View, Viewer, clip_cut_for
 from gifqa.limits import MediaLimits
+from gifqa.model.opening import open_qa
 from gifqa.pipeline import GifQA
 from gifqa.retrieval.config import ClipCutConfig
 
@@ -22,12 +23,12 @@ MakeQA = Callable[[ClipCutConfig], GifQA]
 
 
 def model_maker(model: str, encoder: str | None, limits: MediaLimits) -> MakeQA:
-    """The maker of a model by name, as `GifQA` takes it."""
+    """The maker of a model by its name, as `gifqa.model.opening.open_qa` takes it."""
     return partial(_make_qa, model, encoder, limits)
 
 
 def _make_qa(model: str, encoder: str | None, limits: MediaLimits, clip_cut: ClipCutConfig) -> GifQA:
-    return GifQA(model, limits=limits, clip_cut=clip_cut, encoder=encoder)
+    return open_qa(model, limits=limits, clip_cut=clip_cut, encoder=encoder)
 
 
 def guess_all(guesser: Guesser, questions: Iterable[Question]) -> list[Prediction]:

@@ -37,13 +37,13 @@ class EvaluationConfig(BaseModel):
     media: Path | None = None
     """Folder with the GIFs or videos; None for baselines that look at none."""
     model: str | None = None
-    """As `gifqa.pipeline.GifQA` takes it."""
+    """As `gifqa.model.opening.open_qa` takes it."""
     baseline: str | None = None
     """One of `TEXT_BASELINES`, or of `FRAME_BASELINES` together with a model."""
     train: Path | None = None
     """Training annotations, for the baselines that learn from answers: alone, or beside a model's score."""
     encoder: str | None = None
-    """`hf:` and the name of a dual encoder to choose keyframes with; None is the bundle's."""
+    """`hf:` and the name of a dual encoder; chooses keyframes. None is the model's own or the bundle's."""
     top_k: int | None = Field(default=None, ge=1, le=64)
     """Keyframes a question; None is CLIP-Cut's default."""
     limits: MediaLimits = MediaLimits()
