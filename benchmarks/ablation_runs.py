@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from training_runs import clips_of, language_stage, pictures_of, with_recipe
 
 from gifqa.answering.captions import told
+from gifqa.model.precision import autocast
 from gifqa.model.vision_language_model import IGNORE_INDEX
 from gifqa.prompt import text_prompt
 from gifqa.retrieval.clip_cut import Keyframes
@@ -195,8 +196,7 @@ def text_figures(stage: LanguageStage, samples: Sequence[Sample], prompts: Seque
     pad = torch.nn.utils.rnn.pad_sequence
     ids, targets = pad(rows, batch_first=True), pad(labels, batch_first=True, padding_value=IGNORE_INDEX)
     mask = pad([torch.ones_like(row) for row in rows], batch_first=True)
-    is_mixed = stage.settings.precision == "bf16"
-    with torch.autocast(ids.device.type, torch.bfloat16, enabled=is_mixed):
+    with autocast(ids.device.type, wanted=stage.settings.precision == "bf16"):
         hidden = model.last_hidden(model.language_model.get_input_embeddings()(ids), mask)
         logits, wanted = learner.answer_logits(hidden, targets)
     nats = F.cross_entropy(logits.float(), wanted, reduction="none")

@@ -29,6 +29,7 @@ from gifqa.answering.bundle import Calibration
 from gifqa.answering.decoder import log_softmax
 from gifqa.answering.lite import MAX_ANSWER_TOKENS, NUM_CANDIDATES, Opinions
 from gifqa.model.generation import write_greedily
+from gifqa.model.precision import compute_dtype
 from gifqa.model.text import encode_ids, load_text_tower
 from gifqa.prompt import STATEMENT_ANSWERS, is_yes_no, normalise_answer
 from gifqa.training.building import load_trained, merge_lora
@@ -46,7 +47,7 @@ class RunAnswerer:
     def __init__(self, run: Run) -> None:
         self.run = run
         self.model = merge_lora(load_trained(run)).eval()
-        self.language_model = self.model.language_model.to(torch.bfloat16)
+        self.language_model = self.model.language_model.to(compute_dtype())
         self.text_tower, self.text_tokenizer = load_text_tower(run.recipe.text.tower)
         self.places = {answer: place for place, answer in enumerate(run.vocabulary["answers"])}
 

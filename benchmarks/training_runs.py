@@ -13,6 +13,7 @@ import torch
 from pydantic import ValidationError
 
 from gifqa.errors import ConfigError
+from gifqa.model.precision import compute_dtype
 from gifqa.training.building import build_frame_vectors, build_model
 from gifqa.training.data.samples import Annotations
 from gifqa.training.data.store import FeatureStore, TextStore
@@ -134,7 +135,7 @@ def with_recipe(run: Run, recipe: Recipe) -> Run:
 def language_stage(run: Run) -> LanguageStage:
     """The stage `language` of a run before its first step."""
     settings = run.recipe.language
-    model = build_model(run, torch.bfloat16 if settings.precision == "bf16" else torch.float32)
+    model = build_model(run, compute_dtype(wanted=settings.precision == "bf16"))
     data = LanguageData(run.store, run.texts, run.targets, build_frame_vectors(run))
     return LanguageStage(model, run.tokenizer, data, settings)
 

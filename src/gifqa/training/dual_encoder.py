@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from gifqa.errors import ConfigError
 from gifqa.model.dual_encoder import DualEncoderHeads
+from gifqa.model.precision import autocast
 from gifqa.training.data.batches import upright_rows
 from gifqa.training.data.mirroring import forbids_mirroring
 from gifqa.training.data.statements import FitScale, StatementGroup, fits, statement_loss
@@ -109,7 +110,7 @@ class DualEncoderStage:
         names = [self.pictures[index].name for index, _ in batch]
         owner = torch.tensor([index for index, _ in batch])
         features = self.features([(name, [caption]) for name, (_, caption) in zip(names, batch, strict=True)])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             scores = self.heads(*features, self.texts.sentence([caption for _, caption in batch]))
         losses = {"loss": contrast_loss(scores.float(), owner[:, None] == owner[None])}
         if self.statements is not None:
@@ -147,7 +148,7 @@ class DualEncoderStage:
             statements.groups, min(self.settings.statements_per_step, len(statements.groups))
         )
         features = self.features([(group.picture, group.statements) for group in groups])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             frames = self.heads.encode_frames(*features)
             said = self.heads.encode_texts(statements.vectors(groups))
         is_yes_no = torch.tensor([group.is_yes_no for group in groups])

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gifqa.model.precision import autocast
 from gifqa.model.qformer import QFormer, QFormerConfig
 from gifqa.model.qformer_heads import AnswerHead, CaptionHead, LanguageProjection, WordHead
 from gifqa.prompt import DESCRIBE_QUESTION, STATEMENT_ANSWERS
@@ -107,7 +108,7 @@ class QFormerStage:
         model = self.model
         choices = [index for index, sample in enumerate(samples) if sample.options]
         scores = None
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             states = model.qformer(grid, frame_mask, question, question_mask)
             logits = model.answer_head(states).float()
             words = model.word_head(model.language_projection(states[:, :1])).float()[:, 0]
@@ -134,7 +135,7 @@ class QFormerStage:
         )
         question, question_mask = self.texts.states([DESCRIBE_QUESTION] * len(names))
         model = self.model
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             states = model.qformer(grid, frame_mask, question, question_mask)
             alike = model.caption_head(states, self.texts.sentence([caption for _, caption in pairs])).float()
             words = model.word_head.any_token(model.language_projection(states)).float()
@@ -239,7 +240,7 @@ def predict(
         if settings.blind:
             grid = torch.zeros_like(grid)
         question, question_mask = texts.states([sample.question for sample in batch])
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             states = model.qformer(grid, frame_mask, question, question_mask)
             logits = model.answer_head(states).float()
             for row, sample in enumerate(batch):

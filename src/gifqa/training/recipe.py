@@ -154,6 +154,7 @@ class LanguageTraining(Settings):
     gradient_accumulation: Positive = 1
     """Passes to an optimiser step."""
     precision: Literal["bf16", "fp32"] = "bf16"
+    """bf16 is taken where the device computes with it; elsewhere all is fp32, which is faster there."""
     activation_checkpointing: bool = False
     """Compute activations again in the backward pass: less memory, more time."""
     length_bucketing: bool = False

@@ -19,6 +19,7 @@ from torch import Tensor
 from gifqa.errors import ConfigError, RecordError
 from gifqa.model.dual_encoder import DualEncoderHeads
 from gifqa.model.language import save_cut_model
+from gifqa.model.precision import compute_dtype
 from gifqa.model.text import load_text_tower
 from gifqa.model.vision import load_vision_tower
 from gifqa.retrieval.embedder import HuggingFaceEncoder
@@ -183,7 +184,7 @@ def train_language(run: Run) -> Figures:
     """Stage `language`."""
     write_vocabulary(run)
     settings = run.recipe.language
-    model = build_model(run, torch.bfloat16 if settings.precision == "bf16" else torch.float32)
+    model = build_model(run, compute_dtype(Processes().device.type, wanted=settings.precision == "bf16"))
     data = LanguageData(run.store, run.texts, run.targets, build_frame_vectors(run), run.inputs.media)
     stage = LanguageStage(model, run.tokenizer, data, settings)
     return stage.run(run.folder / "language", validation_samples(run, "language"))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from gifqa.model.precision import autocast
 from gifqa.model.text import TextTower, encode_ids
 from gifqa.prompt import STATEMENT_ANSWERS, as_statement
 from gifqa.training.data.samples import Annotations, Sample
@@ -108,7 +109,7 @@ def encode_statements(
     )
     vectors = []
     for start in range(0, len(texts), TEXTS_AT_ONCE):
-        with torch.autocast("cpu", torch.bfloat16):
+        with autocast():
             _, sentences = tower(*encode_ids(tokenizer, texts[start : start + TEXTS_AT_ONCE]))
         vectors.append(sentences.half())
     store = TextStore.of_sentences(texts, torch.cat(vectors))

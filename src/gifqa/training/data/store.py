@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gifqa.errors import CheckpointError
+from gifqa.model.precision import autocast
 from gifqa.model.text import TextTower, encode_ids
 from gifqa.training.loop.checkpoints import READ_ERRORS, reason, save_state
 
@@ -78,7 +79,7 @@ class TextStore:
     ) -> None:
         unique = sorted(set(texts), key=lambda text: (len(text), text))
         sentences, states, lengths = [], [], []
-        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        with torch.no_grad(), autocast():
             for start in range(0, len(unique), batch_size):
                 ids, mask = encode_ids(tokenizer, unique[start : start + batch_size])
                 hidden, sentence = tower(ids, mask)
