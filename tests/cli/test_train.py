@@ -40,6 +40,7 @@ def train(gifqa, tmp_path, data):
         (("--set", "language"), "'language' sets nothing; a setting is written section.key=value"),
         (("--stage", "vison"), "--stage is 'vison'; the recipe 'own' has vision, features, texts"),
         (("--pairs", "none.jsonl"), "none.jsonl"),
+        (("--from", "nowhere"), "nowhere is not a gifqa bundle"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_1(train, tmp_path, words, message):

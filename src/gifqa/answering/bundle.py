@@ -11,6 +11,7 @@ decoder.onnx         inputs_embeds (B,S,E), attention_mask, past -> logits (B,S,
 embeddings.npz       `Embeddings`
 answers.json         the A known answers
 tokenizer.json       of the language model       text_tokenizer.json    of the text tower
+language_model.json  the language model's config.json, for training that starts from the bundle
 """
 
 import hashlib
@@ -37,6 +38,7 @@ REQUIRED = frozenset(
     + ["config.json", "embeddings.npz", "answers.json", "tokenizer.json", "text_tokenizer.json"]
 )
 """What `checksums.json` lists at least."""
+LANGUAGE_MODEL = "language_model.json"
 ENCODER_FILES = ("vision.onnx", "text.onnx", "text_tokenizer.json")
 ENCODER_SETTINGS = ("image_size", "max_text_tokens")
 SURE = 1e-6

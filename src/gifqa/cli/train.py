@@ -32,6 +32,12 @@ def train(  # noqa: PLR0913  (each parameter is a flag)
         typer.Option("--set", metavar="SECTION.KEY=VALUE", help="Replace a value; repeatable."),
     ] = None,
     threads: Annotated[int, typer.Option("--threads", min=0, help="0 takes one a core.")] = 0,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="BUNDLE", help="Start from its parts: lite, or the folder of a bundle."
+        ),
+    ] = None,
     language_model: Annotated[
         str | None,
         typer.Option("--language-model", metavar="PATH", help="Folder or .gguf in place of the recipe's id."),
@@ -55,10 +61,20 @@ def train(  # noqa: PLR0913  (each parameter is a flag)
     level = logging.INFO if is_main else logging.ERROR
     logging.basicConfig(level=level, format="%(asctime)s %(message)s", stream=sys.stderr)
     chosen = load_recipe(recipe, overrides or ())
-    inputs = Inputs(data, tuple(pairs or ()), language_model)
+    inputs = Inputs(
+        data, tuple(pairs or ()), language_model, None if start is None else _bundle_folder(start)
+    )
     figures = run_recipe(chosen, inputs, output, stages=tuple(stage or ()), threads=threads)
     if is_main:
         _report(chosen, output, figures)
+
+
+def _bundle_folder(name: str) -> Path:
+    """The folder of a whole bundle, of which `lite` is the shipped one."""
+    from gifqa.answering.bundle import Bundle
+    from gifqa.answering.models import LITE
+
+    return Bundle(None if name == LITE else Path(name)).folder
 
 
 def _report(recipe: "Recipe", folder: Path, figures: dict[str, dict[str, Any]]) -> None:

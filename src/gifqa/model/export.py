@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gifqa.answering.bundle import FORMAT, BundleConfig, Calibration, write_checksums
+from gifqa.answering.bundle import FORMAT, LANGUAGE_MODEL, BundleConfig, Calibration, write_checksums
 from gifqa.errors import CheckpointError
 from gifqa.extras import require
 from gifqa.model.dual_encoder import DualEncoderHeads
@@ -106,6 +106,7 @@ def export_bundle(parts: Parts, folder: Path, *, name: str, version: str) -> Bun
     _export_decoder(parts, folder / "decoder.onnx")
     _write_embeddings(parts, folder / "embeddings.npz")
     shutil.copy(parts.language_folder / "tokenizer.json", folder / "tokenizer.json")
+    shutil.copy(parts.language_folder / "config.json", folder / LANGUAGE_MODEL)
     parts.text_tokenizer.save(str(folder / "text_tokenizer.json"), pretty=False)
     (folder / "answers.json").write_text(json.dumps(list(parts.answers)), encoding="utf-8")
     language = parts.answerer.language_model.config

@@ -22,10 +22,13 @@ from gifqa.training.release import RELEASE_STAGES
 from gifqa.training.run_folder import claim_folder, figures_of, lock, mark_done
 from gifqa.training.run_state import Figures, Inputs, Run
 from gifqa.training.stages import TRAINING_STAGES
+from gifqa.training.starting import taken_stages
 
 logger = logging.getLogger(__name__)
 
-STAGES: dict[str, Callable[[Run], Figures]] = TRAINING_STAGES | RELEASE_STAGES
+Stage = Callable[[Run], Figures]
+
+STAGES: dict[str, Stage] = TRAINING_STAGES | RELEASE_STAGES
 """Every stage that there is, in order."""
 LOOPED = ("dual-encoder", "qformer", "language")
 """Run in each of several processes: `language` is shared among them, the others are trained alike in each."""
@@ -79,9 +82,10 @@ def run_recipe(
         logger.info("data: %s", {split: len(found.samples) for split, found in inputs_read.items()})
         config = recipe.model_dump(mode="json") | {"inputs": inputs.checksums()}
         Processes().in_main(lambda: claim_folder(folder, config))
+        taken = taken_stages(run)
         try:
             for name in stages or known:
-                run_stage(run, name)
+                run_stage(run, name, taken.get(name))
         finally:
             if Processes().is_main:
                 draw_overview({name: folder / name for name in known}, folder / "overview.png")
@@ -89,14 +93,16 @@ def run_recipe(
         return {name: figures for name, figures in found.items() if figures is not None}
 
 
-def run_stage(run: Run, name: str) -> None:
-    """Run a stage, if it is not done; its folder gets done.json."""
+def run_stage(run: Run, name: str, taken: Stage | None = None) -> None:
+    """Run a stage, or what is `taken` in its place, if it is not done; its folder gets done.json."""
     if figures_of(run.folder, name) is not None:
         logger.info("%s: done before", name)
         return
     started, processes = time.monotonic(), Processes()
     logger.info("%s: begins", name)
-    figures = STAGES[name](run) if name in LOOPED else processes.in_main(lambda: STAGES[name](run))
+    stage = taken or STAGES[name]
+    is_shared = taken is None and name in LOOPED
+    figures = stage(run) if is_shared else processes.in_main(lambda: stage(run))
     if processes.is_main:
         mark_done(run.folder, name, figures | {"seconds": round(time.monotonic() - started, 1)})
     processes.wait()

@@ -33,6 +33,8 @@ class Inputs:
     """What `gifqa synthesize` made of the captions."""
     language_model: str | None = None
     """Folder or `.gguf` file of the recipe's language model; None takes the recipe's Hugging Face id."""
+    start: Path | None = None
+    """A bundle whose parts are taken where stages would train them; see `gifqa.training.starting`."""
 
     @property
     def media(self) -> tuple[Path, ...]:
