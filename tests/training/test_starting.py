@@ -18,7 +18,7 @@ from gifqa.training.recipe import Recipe  # noqa: E402
 from gifqa.training.run import run_recipe  # noqa: E402
 from gifqa.training.run_folder import mark_done  # noqa: E402
 from gifqa.training.run_state import Inputs, Run  # noqa: E402
-from gifqa.training.starting import taken_stages  # noqa: E402
+from gifqa.training.starting import known_answers, taken_stages  # noqa: E402
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # torch's tracing exporter, of itself
@@ -80,9 +80,7 @@ def test_the_parts_of_the_bundle_stand_where_training_leaves_them(inputs, towers
 def test_stages_that_were_trained_are_not_mixed_with_those_of_a_bundle(inputs, tmp_path):
     mark_done(tmp_path / "run", "vision", {"channels": 710})
 
-    with pytest.raises(
-        ConfigError, match=r"stage `vision` of .*run is trained there, and --from asks"
-    ):
+    with pytest.raises(ConfigError, match=r"stage `vision` of .*run is trained there, and --from asks"):
         run_recipe(Recipe(), inputs, tmp_path / "run", stages=STAGES, threads=1)
 
 
@@ -100,3 +98,8 @@ def test_a_language_model_that_was_named_is_not_taken_from_the_bundle(tmp_path):
     assert "language-model" not in taken_stages(given)
     assert "qformer" in taken_stages(given)
     assert taken_stages(without) == {}
+
+
+def test_the_answers_that_the_bundle_knows_are_among_the_texts():
+    assert {"yes", "no", "dog"} <= known_answers(SHIPPED)
+    assert known_answers(None) == set()

@@ -43,6 +43,7 @@ from gifqa.training.loop.distribution import Processes
 from gifqa.training.qformer import QFormerStage
 from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.run_state import Figures, Run
+from gifqa.training.starting import known_answers
 from gifqa.training.towers import TorchTower, fit_tower, save_tower, texts_of
 
 NUM_REFERENCES = 512
@@ -98,7 +99,7 @@ def encode_texts(run: Run) -> Figures:
     folder, figures = run.folder / "texts", {}
     if run.recipe.reads_text_states:
         tower, tokenizer = load_text_tower(run.recipe.text.tower)
-        texts = texts_of(run.annotations.values())
+        texts = texts_of(run.annotations.values()) | known_answers(run.inputs.start)
         TextStore.build(tower, tokenizer, texts, folder / "texts.pt")
         groups = [group for split in ("train", "val") for group in _statement_groups(run, split)]
         if groups:

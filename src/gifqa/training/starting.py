@@ -6,6 +6,7 @@ gifqa train recipes/finetune.toml --from lite --data mine --pairs pairs.jsonl -o
 import json
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
@@ -77,6 +78,11 @@ def take_qformer(run: Run) -> Figures:
     vocabulary = {"answers": answers, "words": [], "norm": norm}
     (run.folder / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
     return _source(bundle)
+
+
+def known_answers(start: Path | None) -> set[str]:
+    """What the answer head of a bundle knows; nothing without one."""
+    return set() if start is None else set(Bundle(start).answers)
 
 
 def _is_not_of_frames(name: str) -> bool:
