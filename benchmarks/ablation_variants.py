@@ -33,11 +33,18 @@ def _mlp(recipe: Recipe) -> Changes:
     return {**_without_pretraining(recipe), "connector": {"kind": "mlp", "tokens_per_frame": per_frame}}
 
 
+def _pooled(recipe: Recipe) -> Changes:
+    """The original's design: a frame is the mean of its cells."""
+    changes = _without_pretraining(recipe)
+    return {**changes, "language": {**changes["language"], "vision": "pooled"}}
+
+
 VARIANTS = {
     BASE: Variant("base", lambda recipe: {}),
     "mvm": Variant("with masked video modelling", lambda recipe: {"language": {"mvm": {"weight": 1.0}}}),
     "no-pretraining": Variant("Q-Former not pretrained", _without_pretraining),
     "mlp": Variant("MLP in place of the Q-Former", _mlp),
+    "pooled": Variant("one mean vector a frame", _pooled),
     "frames-1": Variant("1 frame", lambda recipe: {"language": {"num_frames": 1}}),
     "frames-8": Variant("8 frames", lambda recipe: {"language": {"num_frames": 8}}),
     "clip-cut": Variant("frames by CLIP-Cut", lambda recipe: {"language": {"frame_choice": "clip-cut"}}),
