@@ -1,9 +1,11 @@
 """The language stage in a world of colours, small enough to be shared by processes in a test.
 
-python shared_language.py FOLDER      alone, or under torchrun: rank-0.json, rank-1.json, ... in FOLDER
+torchrun ... shared_language.py FOLDER      rank-0.json, rank-1.json, ... in FOLDER, each with what it found
+                                            when all hold the whole model, and when each keeps a share of it
 """
 
 import json
+import os
 import re
 import sys
 from pathlib import Path
@@ -15,6 +17,7 @@ import torch
 import transformers
 from training.conftest import CELLS, CHANNELS, TEXT_SIZE, WordTower, make_annotations, write_store
 
+from gifqa.model.language import add_lora
 from gifqa.model.qformer import QFormer, QFormerConfig
 from gifqa.model.qformer_heads import AnswerHead, LanguageProjection
 from gifqa.model.vision_language_model import VisionLanguageModel
@@ -23,13 +26,16 @@ from gifqa.training.data.store import FeatureStore, TextStore
 from gifqa.training.data.targets import Targets, common_answers
 from gifqa.training.language import LanguageData, LanguageStage
 from gifqa.training.loop.distribution import Processes
+from gifqa.training.loop.sharding import is_sharded
 from gifqa.training.recipe import LanguageTraining, MaskedVideoModelling
 from gifqa.training.towers import texts_of
 
 STEPS = 5
+SAVED = 3
+"""The step after which another stage goes on from what the first one saved."""
 SETTINGS = LanguageTraining(
-    steps=STEPS, batch_size=6, gradient_accumulation=2, length_bucketing=True, warmup_steps=1, lora_rank=0,
-    precision="fp32", mvm=MaskedVideoModelling(weight=0.5, decoder=True),
+    steps=STEPS, batch_size=6, gradient_accumulation=2, length_bucketing=True, warmup_steps=1,
+    precision="fp32", activation_checkpointing=True, mvm=MaskedVideoModelling(weight=0.5, decoder=True),
 )  # fmt: skip
 
 
@@ -61,24 +67,45 @@ def build(folder):
         QFormer(shape),
         LanguageProjection(32, 32, 0.2),
         AnswerHead(32, texts.sentence(list(targets.answer_index))),
-        transformers.GPT2LMHeadModel(config).requires_grad_(False),
+        add_lora(transformers.GPT2LMHeadModel(config).requires_grad_(False), 2, 4),
     )
     data = LanguageData(FeatureStore(folder), texts, targets)
     return LanguageStage(model, tokenizer, data, SETTINGS)
 
 
 def train(folder):
-    """What each step and a validation found, and the sums of the weights."""
+    """What steps and a validation found, sums of what was saved, and how many numbers this process holds."""
     stage = build(folder)
-    steps = [stage.train_step() for _ in range(STEPS)]
+    steps = [stage.train_step() for _ in range(SAVED)]
+    saved, chance = stage.state(), stage.chance.getstate()
+    moments = [sums(values) for values in saved["optimizer"]["state"].values()]
+    stage = build(folder)
+    stage.load_state(saved)
+    stage.chance.setstate(chance)
+    steps += [stage.train_step() for _ in range(STEPS - SAVED)]
     samples = draw_validation(stage.data.targets.annotations, {"captions": 5, "caption-open": 4}, 0)
-    weights = {name: value.double().sum().item() for name, value in stage.trained().items()}
-    return {"steps": steps, "figures": stage.validate(samples), "weights": weights}
+    stage.shown = samples[:2]
+    kept = [value.to_local() if is_sharded(value) else value for value in stage.learner.parameters()]
+    return {
+        "steps": steps,
+        "figures": stage.validate(samples),
+        "shown": [answer.answer for answer in stage.samples()],
+        "weights": sums(stage.weights()) | sums(stage.state()["trained"]),
+        "moments": moments,
+        "numbers": sum(value.numel() for value in kept),
+    }
+
+
+def sums(values):
+    return {name: value.double().sum().item() for name, value in values.items()}
 
 
 if __name__ == "__main__":
     output, rank = Path(sys.argv[1]), Processes().rank
-    found = train(output / f"world-{rank}")
+    found = {}
+    for asked in ("false", "true"):
+        os.environ["ACCELERATE_USE_FSDP"] = asked  # as accelerate launch does
+        found[asked] = train(output / f"world-{rank}-{asked}")
     (output / f"rank-{rank}.json").write_text(json.dumps(found))
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

@@ -66,7 +66,7 @@ def gradients(stage, batch):
 
 def assert_same(first, second):
     """Losses and gradients of two ways to compute the same, in float32."""
-    assert first[0] == pytest.approx(second[0], rel=1e-5)
+    assert first[0] == pytest.approx(second[0], rel=1e-5, abs=1e-6)  # a small distance is 1 less a cosine
     assert first[1].keys() == second[1].keys()
     for name, value in first[1].items():
         assert (value - second[1][name]).abs().max() <= 1e-4 * value.abs().max() + 1e-8, name

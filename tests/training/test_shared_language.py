@@ -1,4 +1,4 @@
-"""The language stage, its batches shared by two processes of torchrun."""
+"""The language stage, its batches shared by two processes of torchrun, and its model too."""
 
 import json
 import os
@@ -20,16 +20,34 @@ TOLERANCE = 1e-4
 LOSSES = ("language", "answer", "mvm")
 
 
-@pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
-def test_two_processes_learn_what_one_does_with_the_same_global_batch(tmp_path):
+pytestmark = [
+    pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo"),
+    pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """What one process finds."""
+    return train(tmp_path_factory.mktemp("alone"))
+
+
+@pytest.fixture(scope="module")
+def in_two(tmp_path_factory):
+    """What each of two processes finds, without FSDP and with it."""
+    folder = tmp_path_factory.mktemp("two")
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     done = subprocess.run(
-        [*torchrun, PROGRAM, str(tmp_path)], env=environment, capture_output=True, text=True, check=False
+        [*torchrun, PROGRAM, str(folder)], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    first, second = (json.loads((tmp_path / f"rank-{rank}.json").read_text()) for rank in range(2))
-    alone = train(tmp_path / "alone")
+    return [json.loads((folder / f"rank-{rank}.json").read_text()) for rank in range(2)]
+
+
+@pytest.mark.parametrize("fsdp", ["false", "true"])
+def test_two_processes_learn_what_one_does_with_the_same_global_batch(alone, in_two, fsdp):
+    first, second = (found[fsdp] for found in in_two)
 
     size = SETTINGS.batch_size * SETTINGS.gradient_accumulation
     assert len(alone["steps"]) == STEPS
@@ -42,3 +60,15 @@ def test_two_processes_learn_what_one_does_with_the_same_global_batch(tmp_path):
     assert first["weights"] == pytest.approx(alone["weights"], abs=0.02)
     assert first["figures"] == second["figures"]
     assert first["figures"] == pytest.approx(alone["figures"], abs=TOLERANCE)
+    for own, one in zip(first["moments"], alone["moments"], strict=True):
+        assert own == pytest.approx(one, abs=TOLERANCE)
+    assert first["shown"] == alone["shown"]
+    assert second["shown"] == (alone["shown"] if fsdp == "true" else [])
+
+
+def test_with_fsdp_each_process_keeps_half_of_the_model_and_without_it_all(alone, in_two):
+    whole = alone["numbers"]
+
+    assert [found["false"]["numbers"] for found in in_two] == [whole, whole]
+    assert sum(found["true"]["numbers"] for found in in_two) == whole
+    assert in_two[0]["true"]["numbers"] == pytest.approx(whole / 2, rel=0.05)

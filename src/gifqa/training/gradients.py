@@ -14,12 +14,13 @@ def add_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> N
 
     One flat tensor goes over the wire. A parameter that has no gradient in any process keeps none, so that an
     optimiser passes it over as it would in one process alone; one that has it somewhere gets it everywhere.
+    Of a sharded model all this is done by the backward pass already.
 
     Args:
         parameters: the same, in the same order, in all processes.
         processes: those of the run.
     """
-    if processes.count == 1:
+    if processes.count == 1 or processes.shards:
         return
     device = parameters[0].device
     used = torch.tensor([float(value.grad is not None) for value in parameters], device=device)

@@ -31,6 +31,7 @@ from gifqa.training.language_validation import Figure, greedy_answer, pick_shown
 from gifqa.training.learner import LanguageLearner
 from gifqa.training.loop.distribution import Processes
 from gifqa.training.loop.schedule import RunningMean, cosine_rate
+from gifqa.training.loop.sharding import load_values, shard, share_of, share_state, whole
 from gifqa.training.loop.shown_answers import ShownAnswer
 from gifqa.training.loop.steps import Plan, check_finite, run_stage
 from gifqa.training.masking import draw_kept
@@ -78,7 +79,11 @@ class LanguageStage:
         self.processes = Processes()
         self.frames = FrameChoice(data.store, settings, data.vectors)
         self.sampler = Sampler(data.targets.annotations, data.texts, settings.seed)
-        self.learner = LanguageLearner(model, settings).to(self.processes.device)
+        self.learner = LanguageLearner(model, settings)
+        if self.processes.shards:
+            shard(self.learner, self.learner.layers(), ("scores", "write"), self.processes)
+        else:
+            self.learner.to(self.processes.device)
         self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98))
         rate = cosine_rate(settings.warmup_steps, settings.steps, LOWEST_RATE)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
@@ -206,33 +211,38 @@ class LanguageStage:
 
     def weights(self) -> dict[str, Tensor]:
         """The running mean of the trained parameters."""
-        return self.mean.values
+        weights: dict[str, Tensor] = whole(self.mean.values)
+        return weights
 
     def state(self) -> dict[str, Any]:
         """See `gifqa.training.stage.Stage`."""
         decoder = self.learner.decoder
-        return {
-            "trained": {name: value.detach() for name, value in self.trained().items()},
-            "decoder": {} if decoder is None else decoder.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "average": self.mean.values,
-        }
+        state: dict[str, Any] = whole(
+            {
+                "trained": {name: value.detach() for name, value in self.trained().items()},
+                "decoder": {} if decoder is None else decoder.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "average": self.mean.values,
+            }
+        )
+        return state
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See `gifqa.training.stage.Stage`."""
         self.load_trained(state["trained"])
         if self.learner.decoder is not None:
-            self.learner.decoder.load_state_dict(state["decoder"])
+            load_values(dict(self.learner.decoder.named_parameters()), state["decoder"])
         self.optimizer.load_state_dict(state["optimizer"])
+        share_state(self.optimizer)
         self.schedule.load_state_dict(state["schedule"])
-        self.mean.values = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.mean.values = {
+            name: share_of(state["average"][name], value) for name, value in self.trained().items()
+        }
 
-    @torch.no_grad()
     def load_trained(self, values: Mapping[str, Tensor]) -> None:
         """Set the trained parameters; every one must be there."""
-        for name, value in self.trained().items():
-            value.copy_(values[name])
+        load_values(self.trained(), values)
 
     def run(self, folder: Path, validation: Sequence[Sample]) -> dict[str, float]:
         """Train to the last step; see `run_stage`. Returns the best figures."""
@@ -267,24 +277,27 @@ class LanguageStage:
 
         Each process answers its share of the samples.
         """
-        own = samples[self.processes.rank :: self.processes.count]
+        count = self.processes.count
+        own = samples[self.processes.rank :: count]
+        passed = [*own, *samples[:1]][: len(samples[::count])]  # equally many in each process
         found: list[Figure] = []
         with self.averaged():
-            for start in range(0, len(own), VALIDATION_BATCH):
-                chosen = own[start : start + VALIDATION_BATCH]
+            for start in range(0, len(passed), VALIDATION_BATCH):
+                chosen = passed[start : start + VALIDATION_BATCH]
                 part = self.load_pass(self.fixed_batch(chosen), range(len(chosen)))
                 found += token_figures(self.learner, chosen, part)
-        return summary([figure for part in self.processes.gather(found) for figure in part])
+        return summary([figure for part in self.processes.gather(found[: len(own)]) for figure in part])
 
     def samples(self) -> list[ShownAnswer]:
-        """See `gifqa.training.stage.ShowsAnswers`; answered by the main process alone."""
-        if not self.processes.is_main:
+        """See `gifqa.training.stage.ShowsAnswers`; answered by the main process alone, or by all in step."""
+        if not (self.processes.is_main or self.processes.shards):
             return []
+        agree = self.processes.from_main if self.processes.shards else int
         answers = []
         with self.averaged():
             for sample in self.shown:
                 part = self.load_pass(self.fixed_batch([sample], with_answers=False), [0])
-                answers.append(greedy_answer(self.learner, self.tokenizer, part))
+                answers.append(greedy_answer(self.learner, self.tokenizer, part, agree))
         return [
             ShownAnswer(sample.picture, sample.question, sample.answer, answer)
             for sample, answer in zip(self.shown, answers, strict=True)

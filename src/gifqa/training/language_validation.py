@@ -1,14 +1,13 @@
 """How the language stage is judged: nats a token, whole answers, and a few answers to look at."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
-from gifqa.model.vision_language_model import IGNORE_INDEX, VisionLanguageModel
+from gifqa.model.vision_language_model import IGNORE_INDEX
 from gifqa.training.data.samples import Sample
 from gifqa.training.learner import LanguageLearner
 from gifqa.training.parts import Pass
@@ -27,14 +26,10 @@ def token_figures(learner: LanguageLearner, samples: Sequence[Sample], part: Pas
         samples: B of them.
         part: their tensors, without a mask.
     """
-    model, sequences = learner.model, part.sequences
-    with learner.autocast(part):
-        embeds = model.inputs_embeds(model.visual_tokens(learner.states(part)), sequences)
-        hidden = model.last_hidden(embeds, sequences.attention_mask)
-        logits, labels = learner.answer_logits(hidden, sequences.labels)
+    logits, labels = learner.scores(part)
     nats = F.cross_entropy(logits.float(), labels, reduction="none")
     right = logits.argmax(-1) == labels
-    owner = (sequences.labels[:, 1:] != IGNORE_INDEX).nonzero()[:, 0]
+    owner = (part.sequences.labels[:, 1:] != IGNORE_INDEX).nonzero()[:, 0]
     return [
         (sample.group, nats[owner == row].mean().item(), bool(right[owner == row].all()))
         for row, sample in enumerate(samples)
@@ -65,31 +60,13 @@ def pick_shown(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 @torch.no_grad()
-def greedy_answer(learner: LanguageLearner, tokenizer: Any, part: Pass) -> str:
+def greedy_answer(learner: LanguageLearner, tokenizer: Any, part: Pass, agree: Callable[[int], int]) -> str:
     """What the model says to one question: at each place the likeliest token.
 
     Args:
         learner: the model, in evaluation mode.
         tokenizer: of the language model.
         part: one sample's tensors, its sequence without an answer.
+        agree: as of `LanguageLearner.write`.
     """
-    model = learner.model
-    with learner.autocast(part):
-        embeds = model.inputs_embeds(model.visual_tokens(learner.states(part)), part.sequences)
-        tokens = _greedy_tokens(model, embeds)
-    return str(tokenizer.decode(tokens)).strip()
-
-
-def _greedy_tokens(model: VisionLanguageModel, embeds: Tensor) -> list[int]:
-    """Up to `MOST_SHOWN_TOKENS` tokens that follow the sequence (1, S, E), without the one that ends it."""
-    language_model = model.language_model
-    tokens: list[int] = []
-    head, words = language_model.get_output_embeddings(), language_model.get_input_embeddings()
-    while len(tokens) < MOST_SHOWN_TOKENS:
-        mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
-        token = head(model.last_hidden(embeds, mask)[:, -1]).argmax(-1)
-        if int(token) == model.eos_token_id:
-            break
-        tokens.append(int(token))
-        embeds = torch.cat([embeds, words(token)[:, None].to(embeds.dtype)], dim=1)
-    return tokens
+    return str(tokenizer.decode(learner.write(part, MOST_SHOWN_TOKENS, agree))).strip()

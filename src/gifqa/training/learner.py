@@ -4,11 +4,13 @@ Dropout is on in what is trained, and off in the language model: its own weights
 weight can answer to only blurs what the others learn. (LoRA has none.)
 """
 
+from collections.abc import Callable
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
 
+from gifqa.model.precision import autocast
 from gifqa.model.vision_language_model import IGNORE_INDEX, VisionLanguageModel
 from gifqa.training.data.targets import UNKNOWN
 from gifqa.training.losses import MVMDecoder, mvm_loss, summed_cross_entropy
@@ -72,6 +74,42 @@ class LanguageLearner(nn.Module):
                 found["mvm"] = self.mvm(hidden, read, embeds, part)
         return found
 
+    def scores(self, part: Pass) -> tuple[Tensor, Tensor]:
+        """Logits (M, V) where a label follows, and those labels (M,), all tokens read."""
+        model, sequences = self.model, part.sequences
+        with self.autocast(part):
+            embeds = model.inputs_embeds(model.visual_tokens(self.states(part)), sequences)
+            return self.answer_logits(model.last_hidden(embeds, sequences.attention_mask), sequences.labels)
+
+    def write(self, part: Pass, limit: int, agree: Callable[[int], int]) -> list[int]:
+        """The likeliest tokens after one sequence, without the one that ends it.
+
+        Args:
+            part: of one sample, its sequence without an answer.
+            limit: at most so many.
+            agree: what processes that write together take for the next token, given this one's.
+        """
+        model, language_model, tokens = self.model, self.model.language_model, list[int]()
+        head, words = language_model.get_output_embeddings(), language_model.get_input_embeddings()
+        with self.autocast(part):
+            embeds = model.inputs_embeds(model.visual_tokens(self.states(part)), part.sequences)
+            while len(tokens) < limit:
+                mask = torch.ones(embeds.shape[:2], dtype=torch.long, device=embeds.device)
+                token = head(model.last_hidden(embeds, mask)[:, -1]).argmax(-1)
+                token.fill_(agree(int(token)))
+                if int(token) == model.eos_token_id:
+                    break
+                tokens.append(int(token))
+                embeds = torch.cat([embeds, words(token)[:, None].to(embeds.dtype)], dim=1)
+        return tokens
+
+    def layers(self) -> list[nn.Module]:
+        """The language model's layers, of the class that its architecture names; inner ones first."""
+        language_model = self.model.language_model
+        base = language_model.get_base_model() if hasattr(language_model, "peft_config") else language_model
+        names = base._no_split_modules or ()
+        return [part for part in reversed([*base.modules()]) if type(part).__name__ in names]
+
     def mvm(self, hidden: Tensor, read: ReadSequences, embeds: Tensor, part: Pass) -> Tensor:
         """The masked-video-modelling loss, summed over rows.
 
@@ -101,8 +139,7 @@ class LanguageLearner(nn.Module):
 
     def autocast(self, part: Pass) -> torch.autocast:
         """The recipe's precision."""
-        is_mixed = self.settings.precision == "bf16"
-        return torch.autocast(part.grid.device.type, torch.bfloat16, enabled=is_mixed)
+        return autocast(part.grid.device.type, wanted=self.settings.precision == "bf16")
 
 
 def enable_checkpointing(language_model: Any) -> None:

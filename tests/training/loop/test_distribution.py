@@ -13,6 +13,7 @@ pytest.importorskip("accelerate")
 
 from training.loop.tiny_training import PLAN, train  # noqa: E402
 
+from gifqa.errors import ConfigError  # noqa: E402
 from gifqa.training.loop.distribution import Processes, random_state, set_random_state  # noqa: E402
 from gifqa.training.loop.steps import read_metrics  # noqa: E402
 
@@ -75,13 +76,25 @@ def test_random_numbers_go_on_where_they_were():
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [("ACCELERATE_USE_FSDP", "FSDP"), ("ACCELERATE_USE_DEEPSPEED", "DeepSpeed")]
+    ("names", "message"),
+    [
+        (["ACCELERATE_USE_DEEPSPEED"], r"the config asks for DeepSpeed; .*distributed_type: FSDP"),
+        (["ACCELERATE_USE_FSDP", "FSDP_OFFLOAD_PARAMS"], r"fsdp_offload_params is true; .*Set it to false"),
+    ],
 )
-def test_a_config_that_asks_for_sharding_is_told_that_there_is_none(monkeypatch, caplog, name, kind):
-    Processes().warn_of_sharding()
-    assert not caplog.records
-    processes = Processes()
-    monkeypatch.setenv(name, "true")
-    processes.warn_of_sharding()
+def test_a_config_that_asks_for_what_there_is_not_is_refused(monkeypatch, names, message):
+    for name in names:
+        monkeypatch.setenv(name, "true")
 
-    assert f"the config asks for {kind}; each process holds the whole model" in caplog.text
+    with pytest.raises(ConfigError, match=message):
+        Processes()
+
+
+def test_one_process_holds_the_whole_model_and_every_one_loads_it(monkeypatch):
+    """By this part of an FSDP config, transformers would load nothing in all processes but one."""
+    monkeypatch.setenv("FSDP_CPU_RAM_EFFICIENT_LOADING", "true")
+    assert not Processes().shards
+    monkeypatch.setenv("ACCELERATE_USE_FSDP", "true")
+
+    assert not Processes().shards
+    assert os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] == "false"

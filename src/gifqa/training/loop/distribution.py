@@ -5,10 +5,9 @@
 
 Every process runs the same code and draws the same batches, of which it takes its own share; the main one
 alone writes files and log lines. All must see the disk that the run's folder is on. Each holds the whole
-model: of a config for FSDP or DeepSpeed only the processes are taken, and the sharding is not.
+model, unless the launcher's config asks for FSDP (`gifqa.training.loop.sharding`).
 """
 
-import logging
 import os
 import random
 from collections.abc import Callable, Mapping
@@ -17,25 +16,25 @@ from typing import Any, TypeVar
 
 import torch
 
+from gifqa.errors import ConfigError
 from gifqa.extras import require
 
 LONGEST_WAIT = timedelta(days=2)
 """For the main process to finish what it does alone; a launcher ends all processes when one of them dies."""
-SHARDING = {"ACCELERATE_USE_FSDP": "FSDP", "ACCELERATE_USE_DEEPSPEED": "DeepSpeed"}
-"""How `accelerate launch` tells its processes what its config asks for."""
 
 Result = TypeVar("Result")
-logger = logging.getLogger(__name__)
 
 
 class Processes:
     """This process among those of the run. A method that one of them calls, all must call.
 
     Raises:
+        ConfigError: if the launcher's config asks for what there is not.
         MissingExtra: if Accelerate is not installed.
     """
 
     def __init__(self) -> None:
+        wants_shards = _wants_shards()
         accelerate = require("accelerate", "train")
         state = accelerate.PartialState(cpu=not torch.cuda.is_available(), timeout=LONGEST_WAIT)
         self._state = state
@@ -46,6 +45,8 @@ class Processes:
         """Whether this one writes files and log lines."""
         self.device: torch.device = state.device
         """Where its model belongs: its own GPU, if there are GPUs."""
+        self.shards: bool = wants_shards and self.count > 1
+        """Whether each keeps a share of the model, and none the whole."""
 
     def wait(self) -> None:
         """Go on when all have come here."""
@@ -68,13 +69,30 @@ class Processes:
         result: Result = self.from_main(work() if self.is_main else None)
         return result
 
-    def warn_of_sharding(self) -> None:
-        """Say what of the launcher's config is not taken, if that is something."""
-        for name, kind in SHARDING.items():
-            if self.is_main and os.environ.get(name, "").lower() in ("1", "true"):
-                logger.warning(
-                    "the config asks for %s; each process holds the whole model all the same", kind
-                )
+
+def _wants_shards() -> bool:
+    """Whether the launcher asks for FSDP; `accelerate launch` tells its config in environment variables.
+
+    Raises:
+        ConfigError: if it asks for DeepSpeed, or for parameters that are kept on the CPU.
+    """
+    if _is_set("ACCELERATE_USE_DEEPSPEED"):
+        raise ConfigError(
+            "the config asks for DeepSpeed; what can shard the model here is FSDP. Give a config with "
+            "distributed_type: FSDP, or start by torchrun: each process then holds the whole model."
+        )
+    if not _is_set("ACCELERATE_USE_FSDP"):
+        return False
+    if _is_set("FSDP_OFFLOAD_PARAMS"):
+        raise ConfigError(
+            "fsdp_offload_params is true; parameters can only be kept where they compute. Set it to false."
+        )
+    os.environ["FSDP_CPU_RAM_EFFICIENT_LOADING"] = "false"  # else transformers loads in the first one alone
+    return True
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "").lower() in ("1", "true")
 
 
 def random_state(chance: random.Random) -> dict[str, Any]:

@@ -98,7 +98,6 @@ class _Loop:
         self.stage, self.folder, self.plan, self.validate = stage, folder, plan, validate
         folder.mkdir(parents=True, exist_ok=True)
         self.processes = Processes()
-        self.processes.warn_of_sharding()
         self.progress = load_progress(stage, folder, self.processes)
         self.metrics, self.shown = StepLog(folder / "metrics.jsonl"), StepLog(folder / "samples.jsonl")
         self.pace = Pace(stage.step)
