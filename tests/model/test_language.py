@@ -158,7 +158,6 @@ def test_a_folder_without_a_model_is_named(tmp_path):
         load_language_model(str(tmp_path))
 
 
-@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 def test_lora_changes_nothing_at_first_and_is_all_that_trains(make_language_model):
     pytest.importorskip("peft")
     model, ids = make_language_model(50), torch.tensor([[3, 4, 5]])
@@ -172,7 +171,6 @@ def test_lora_changes_nothing_at_first_and_is_all_that_trains(make_language_mode
     assert len(trained) == 2 * len(LORA_TARGETS) * 2  # two matrices for each layer that is named, two blocks
 
 
-@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 def test_of_gpt_2_the_attention_gets_lora():
     pytest.importorskip("peft")
     config = transformers.GPT2Config(
@@ -185,7 +183,6 @@ def test_of_gpt_2_the_attention_gets_lora():
     assert all(".attn.c_attn.lora_" in name for name in trained)
 
 
-@pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
 def test_targets_that_the_model_does_not_have_are_refused_with_those_it_has(make_language_model):
     pytest.importorskip("peft")
 

@@ -9,6 +9,7 @@ room is not installed is not shown.
 import functools
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -59,6 +60,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if not word.startswith("-")), None)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")  # what it would warn of, gifqa checks itself
     try:
         command = typer.main.get_command(build_app(chosen))
         command(args=words, prog_name="gifqa")

@@ -6,6 +6,7 @@ SmolLM2's 49,152 tokens, which saves a fifth of its weights and half of the logi
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -174,7 +175,9 @@ def add_lora(model: nn.Module, rank: int, alpha: int, targets: Sequence[str] = (
         task_type="CAUSAL_LM",
     )
     try:
-        return peft.get_peft_model(model, config)
+        with warnings.catch_warnings():  # peft asks for an attribute by its old name
+            warnings.filterwarnings("ignore", ".*is_gradient_checkpointing", FutureWarning)
+            return peft.get_peft_model(model, config)
     except ValueError as error:
         linear = sorted(name for name, kind in kinds.items() if kind in {"Linear", "Conv1D"})
         raise ConfigError(
