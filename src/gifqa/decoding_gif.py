@@ -8,8 +8,12 @@ GIF89a: https://www.w3.org/Graphics/GIF/spec-gif89a.txt. Not covered: plain text
 background colour (no browser draws it).
 """
 
+import os
 import struct
-from collections.abc import Collection, Sequence
+from collections import deque
+from collections.abc import Collection, Generator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,6 +28,11 @@ IMAGE, EXTENSION, TRAILER, PADDING = 0x2C, 0x21, 0x3B, 0x00
 GRAPHIC_CONTROL = 0xF9
 CLEAR, RESTORE = "clear", "restore"
 DISPOSALS = {2: CLEAR, 3: RESTORE, 4: RESTORE}
+NUM_THREADS = min(4, os.cpu_count() or 1)
+NUM_AHEAD = 2 * NUM_THREADS
+"""Images that may be decompressed before their turn to be drawn."""
+WORTH_THREADS = 10**6
+"""Pixels that take as long to decompress, about 10 ms, as threads may take to start."""
 GREYS = bytes(value for grey in range(256) for value in (grey,) * 3)
 
 
@@ -203,40 +212,57 @@ def _compose(
     Transparency in GIF is all or nothing, so drawing on a white canvas is exact and needs no alpha channel.
     """
     draw = _images_to_draw(images, size, frozenset(wanted))
-    drawn_pixels = sum(
-        image.width * image.height for image, needed in zip(images, draw, strict=False) if needed
-    )
+    needed = [image for image, is_needed in zip(images, draw, strict=False) if is_needed]
+    drawn_pixels = sum(image.width * image.height for image in needed)
     budget.check_pixels(drawn_pixels + size[0] * size[1] * len(wanted))
     shown = frozenset(wanted)
     canvas = Image.new("RGB", size, BACKDROP)
-    for index, is_needed in enumerate(draw):
-        budget.check_time()
-        image = images[index]
-        box = (image.left, image.top, image.left + image.width, image.top + image.height)
-        before = canvas.crop(box) if is_needed and image.disposal == RESTORE else None
-        is_drawn = is_needed and _draw(canvas, data, image)
-        if is_drawn and index in shown:
-            yield index, np.asarray(canvas)
-        if image.disposal == CLEAR:
-            canvas.paste(BACKDROP, box)
-        elif before is not None:
-            canvas.paste(before, box)
+    with closing(_decompressed(data, needed)) as decompressed:
+        for index, is_needed in enumerate(draw):
+            budget.check_time()
+            image = images[index]
+            box = (image.left, image.top, image.left + image.width, image.top + image.height)
+            before = canvas.crop(box) if is_needed and image.disposal == RESTORE else None
+            pixels = next(decompressed) if is_needed else None
+            if pixels is not None:
+                _draw(canvas, pixels, image)
+                if index in shown:
+                    yield index, np.asarray(canvas)
+            if image.disposal == CLEAR:
+                canvas.paste(BACKDROP, box)
+            elif before is not None:
+                canvas.paste(before, box)
 
 
-def _draw(canvas: Image.Image, data: bytes, image: GifImage) -> bool:
-    """Decompress one image onto the canvas; false, with the canvas as it was, if it is damaged."""
+def _decompressed(data: bytes, images: Sequence[GifImage]) -> Generator[Image.Image | None]:
+    """Each image in palette indices, or None if it is damaged; where there is much to do, threads work ahead.
+
+    An image is compressed by itself, whatever it is drawn over, and Pillow lets other threads run meanwhile.
+    """
+    if sum(image.width * image.height for image in images) < WORTH_THREADS:
+        yield from (_decompress(data, image) for image in images)
+        return
+    with ThreadPoolExecutor(NUM_THREADS) as threads:
+        ahead: deque[Future[Image.Image | None]] = deque()
+        for image in images:
+            ahead.append(threads.submit(_decompress, data, image))
+            if len(ahead) > NUM_AHEAD:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
+
+
+def _decompress(data: bytes, image: GifImage) -> Image.Image | None:
+    """The palette indices of one image, (width, height); None if it is damaged."""
+    size, blocks = (image.width, image.height), data[image.start : image.end]
     try:
-        pixels = Image.frombytes(
-            "P",
-            (image.width, image.height),
-            data[image.start : image.end],
-            "gif",
-            image.min_code_size,
-            image.interlaced,
-            -1,
-        )
+        return Image.frombytes("P", size, blocks, "gif", image.min_code_size, image.interlaced, -1)
     except PILLOW_ERRORS:
-        return False
+        return None
+
+
+def _draw(canvas: Image.Image, pixels: Image.Image, image: GifImage) -> None:
+    """Draw the palette indices of an image onto the canvas, but for its holes."""
     pixels.putpalette(image.palette)
     mask = None
     if image.has_holes:
@@ -244,6 +270,5 @@ def _draw(canvas: Image.Image, data: bytes, image: GifImage) -> bool:
         opaque[len(image.palette) // 3 :] = [0] * (256 - len(image.palette) // 3)
         if image.transparent is not None:
             opaque[image.transparent] = 0
-        mask = pixels.point(opaque, "L")
+        mask = pixels.point(opaque, "1")
     canvas.paste(pixels.convert("RGB"), (image.left, image.top), mask)
-    return True
