@@ -12,11 +12,12 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from gifqa.errors import ConfigError
+from gifqa.errors import CheckpointError, ConfigError
 from gifqa.model.precision import compute_dtype
 from gifqa.training.building import build_frame_vectors, build_model
 from gifqa.training.data.samples import Annotations
 from gifqa.training.data.store import FeatureStore, TextStore
+from gifqa.training.exporting import read_recipe
 from gifqa.training.language import LanguageData, LanguageStage
 from gifqa.training.recipe import Recipe
 from gifqa.training.recipe_file import load_recipe
@@ -78,18 +79,12 @@ def recipe_of(folder: Path) -> Recipe:
     """The recipe that a run's folder was made with.
 
     Raises:
-        CheckpointError: if the folder has none.
-        ConfigError: if this version of gifqa knows other settings.
+        CheckpointError: if the folder has none, or this version of gifqa knows other settings.
     """
-    values = read_json(folder / "recipe.json")
-    values.pop("inputs", None)
     try:
-        return Recipe.model_validate(values)
-    except ValidationError as error:
-        raise ConfigError(
-            f"{folder / 'recipe.json'} is the recipe of another version of gifqa ({_first(error)}). "
-            "Give its TOML file with --recipe."
-        ) from error
+        return read_recipe(folder)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} Or give its TOML file with --recipe.") from error
 
 
 def check_inputs(folder: Path, inputs: Inputs) -> None:

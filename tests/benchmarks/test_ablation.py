@@ -111,7 +111,7 @@ def test_a_recipe_of_another_version_is_refused_and_may_be_given(ablate, finishe
     values = json.loads(path.read_text())
     values["language"]["mvm_weight"] = 0.0
     path.write_text(json.dumps(values))
-    with pytest.raises(SystemExit, match=r"another version of gifqa \(language.mvm_weight: .* with --recipe"):
+    with pytest.raises(SystemExit, match=r"\(language.mvm_weight: .* another version .* with --recipe"):
         ablate("--only", "base")
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(
