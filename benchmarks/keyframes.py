@@ -4,7 +4,7 @@ Each GIF is six segments, each a slow pan or zoom over another photo; a question
 method is right when one of its three keyframes is of that segment. All methods see the same decoded GIF;
 those that read the question use the same encoder.
 
-    clip-cut    what gifqa does: grouping, near-duplicates merged, relevance with diversity
+    clip-cut    what gifqa does: groups embedded coarse to fine, relevance with diversity
     top-scores  the same frames, the best scores alone (the setting strategy="relevance")
     original    every second frame, the best scores alone. The original ranked by L2 over CLIP vectors that
                 were not normalised, and swapped red and blue; an encoder here gives unit vectors, on which
@@ -76,6 +76,8 @@ class Outcome:
     gif: int
     kind: str
     hits: dict[str, float]
+    frames_embedded: dict[str, int]
+    """Of its GIF, by the ways that read the question."""
 
 
 def pan(photo: Image.Image, num_frames: int, side: int, chance: random.Random) -> list[Image.Image]:
@@ -158,7 +160,8 @@ def evaluate(
         }
         draws = [chance.sample(range(len(frames)), args.top_k) for _ in range(RANDOM_DRAWS)]
         hits["random"] = float(np.mean([question.segment in segment_of[draw] for draw in draws]))
-        outcomes.append(Outcome(gif, question.kind, hits))
+        embedded = {"clip-cut": len(encoded), "original": len(every_second)}
+        outcomes.append(Outcome(gif, question.kind, hits, embedded))
     return outcomes
 
 
@@ -176,6 +179,10 @@ def summarise(outcomes: list[Outcome]) -> list[dict[str, Any]]:
                 "questions": kind,
                 "num_questions": len(chosen),
                 "num_gifs": len(set(gifs)),
+                "frames_embedded": {
+                    method: float(np.mean([outcome.frames_embedded[method] for outcome in chosen]))
+                    for method in ("clip-cut", "original")
+                },
                 "recall": {method: bootstrap_mean(hits[method], gifs).to_dict() for method in METHODS},
                 "clip_cut_over_uniform": ratio.to_dict(),
                 "clip_cut_minus_original": {
@@ -208,7 +215,13 @@ def table(rows: list[dict[str, Any]], top_k: int) -> Table:
             )
         )
     columns = ("questions", *METHODS, "/ uniform", "- original")
-    note = "In per cent [95 % interval, GIFs resampled]; the last two columns are of clip-cut."
+    embedded, by_original = (
+        np.mean([row["frames_embedded"][method] for row in rows]) for method in ("clip-cut", "original")
+    )
+    note = (
+        "In per cent [95 % interval, GIFs resampled]; the last two columns are of clip-cut, for which "
+        f"{embedded:.1f} frames a GIF were embedded; for the original {by_original:.1f}."
+    )
     return Table(f"The right segment is among {top_k} keyframes", columns, tuple(lines), note)
 
 

@@ -39,7 +39,8 @@ def draw(path: Path, size: GifSize, seed: int = 0) -> None:
     """Write a GIF of a window that moves over smooth coloured noise.
 
     The texture moves steadily, as in a camera pan: neighbours are no cut, and frames three apart no
-    near-duplicates, so that every group of three costs one look of the encoder and none is merged.
+    near-duplicates, so that none of its fourteen groups is merged by its thumbnail. It is one scene, all of
+    which looks alike to the encoder; a GIF of several costs more looks.
     """
     import numpy as np
     from PIL import Image

@@ -64,6 +64,15 @@ def test_a_second_question_embeds_no_frame(qa, make_gif, colour_embedder):
     assert second.timings["decode"] == second.timings["encode"] == 0.0
 
 
+def test_more_keyframes_than_were_embedded_are_embedded_when_they_are_asked_for(qa, make_gif):
+    path = make_gif([(250, 8 * i, 0) for i in range(12)])
+    assert len(qa.ask(path, "Is it red?", top_k=2).keyframes) == 2
+    more = qa.ask(path, "Is it red?", top_k=8)
+
+    assert len(more.keyframes) == 8 and more.warnings == ()
+    assert qa.ask(path, "Is it red?").timings["encode"] == 0.0  # what was embedded first is still there
+
+
 def test_other_encoding_settings_do_not_reuse_what_was_cached(colour_embedder, fake_answerer, make_gif):
     path = make_gif(["red", "green", "blue", "yellow"] * 8)
     for config in (ClipCutConfig(), ClipCutConfig(group_size=1)):

@@ -241,22 +241,23 @@ class GifQA:
         """The keyframes of the item's open media that its question is about."""
         with clock.stage("model"):
             encoder = self._models.encoder
-        encoded = self._encoded(item.media, encoder, clock)
+        encoded = self._encoded(item.media, encoder, top_k or 1, clock)
         with clock.stage("select"):
             return select_keyframes(
                 encoded, item.question, encoder, self.clip_cut, description=item.description, top_k=top_k
             )
 
-    def _encoded(self, media: Media, encoder: DualEncoder, clock: Stopwatch) -> EncodedFrames:
-        """The embedded frames, from the cache where it has them."""
-        key = feature_key(media.content_hash, encoder.name, self.clip_cut, self.limits)
+    def _encoded(self, media: Media, encoder: DualEncoder, top_k: int, clock: Stopwatch) -> EncodedFrames:
+        """The embedded frames, from the cache where it has them; as many as the settings ask for, or more."""
+        config = self.clip_cut.model_copy(update={"top_k": max(top_k, self.clip_cut.top_k)})
+        key = feature_key(media.content_hash, encoder.name, config, self.limits)
         with clock.stage("load"):
             encoded = self._cache.get(key)
         if encoded is None:
             with clock.stage("decode"):
                 frames = decode_frames(media, self.limits)
             with clock.stage("encode"):
-                encoded = encode_frames(frames, encoder, self.clip_cut)
+                encoded = encode_frames(frames, encoder, config)
                 self._cache.put(key, encoded)
         return encoded
 

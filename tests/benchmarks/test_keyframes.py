@@ -49,6 +49,7 @@ def test_known_colours_give_known_figures(run_script, benchmark, photos: Path, c
     assert [row["questions"] for row in report["rows"]] == ["caption", "wh", "human"]
     for row in report["rows"]:
         assert row["num_questions"] == 12
+        assert 6 <= row["frames_embedded"]["clip-cut"] <= row["frames_embedded"]["original"] <= 24
         assert row["recall"]["clip-cut"] == {"value": 1.0, "ci95": [1.0, 1.0]}
         assert row["recall"]["uniform"]["value"] == 0.5
         assert row["clip_cut_over_uniform"]["value"] == 2.0

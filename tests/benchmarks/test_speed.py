@@ -28,16 +28,16 @@ def gif(worker, tmp_path):
     return tmp_path / "drawn.gif"
 
 
-def test_the_drawn_gif_has_frames_that_all_differ_and_none_is_merged(gif, colour_embedder):
-    from gifqa.retrieval.clip_cut import encode_frames
+def test_the_drawn_gif_has_frames_that_all_differ_and_none_is_merged(gif):
     from gifqa.retrieval.config import ClipCutConfig
+    from gifqa.retrieval.grouping import find_groups
 
     frames = decode_frames(load_media(gif))
 
     assert frames.pixels.shape == (12, 60, 80, 3)
     assert len({frame.tobytes() for frame in frames.pixels}) == 12
     # Every group of three keeps its representative, and no cut makes a group smaller.
-    assert len(encode_frames(frames, colour_embedder, ClipCutConfig(min_frames=1))) == 4
+    assert len(find_groups(frames.pixels, ClipCutConfig(min_frames=1))) == 4
 
 
 def test_the_seed_draws_another_gif(worker, gif, tmp_path):
@@ -52,7 +52,7 @@ def test_both_ways_look_at_the_same_gif_and_are_counted(worker, gif, colour_embe
     found = worker.side_by_side(gif, "red", colour_embedder, num_runs=2)
 
     assert (found["original"]["frames_encoded"], found["original"]["encoder_calls"]) == (6, 6)
-    assert found["gifqa"]["frames_encoded"] <= 12 and found["gifqa"]["encoder_calls"] == 1
+    assert 3 <= found["gifqa"]["frames_encoded"] <= 12 and found["gifqa"]["encoder_calls"] >= 1
     for way in found.values():
         assert len(way["seconds"]) == 2 and all(seconds > 0 for seconds in way["seconds"])
         assert len(way["keyframes"]) == 3

@@ -278,14 +278,16 @@ def test_the_key_holds_all_that_the_features_depend_on():
         feature_key("hash", "encoder 1", ClipCutConfig(group_size=1)),
         feature_key("hash", "encoder 1", ClipCutConfig(duplicate_threshold=1)),
         feature_key("hash", "encoder 1", ClipCutConfig(max_frames=1)),
+        feature_key("hash", "encoder 1", ClipCutConfig(unlike_distance=0)),
+        feature_key("hash", "encoder 1", ClipCutConfig(top_k=9)),
         feature_key("hash", "encoder 1", config, decoding=CacheConfig()),
         feature_key("hash", "encoder 1", config, decoding=CacheConfig(max_memory_bytes=1)),
     }
-    assert len(others | {key}) == 8
+    assert len(others | {key}) == 10
 
 
 def test_settings_that_choose_among_embedded_frames_leave_the_key_alone():
-    chosen_otherwise = ClipCutConfig(top_k=9, diversity=0.1, strategy="uniform", min_spread=0.2)
+    chosen_otherwise = ClipCutConfig(diversity=0.1, strategy="uniform", min_spread=0.2)
     assert feature_key("hash", "encoder", chosen_otherwise) == feature_key("hash", "encoder", ClipCutConfig())
 
 

@@ -18,7 +18,7 @@ RGB = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
 }
-EVERY_FRAME = ClipCutConfig(group_size=1, min_frames=1)
+EVERY_FRAME = ClipCutConfig(group_size=1, min_frames=1, unlike_distance=0)
 
 
 def make_frames(colours: Sequence[str | tuple[int, int, int]], **fields: Any) -> Frames:
@@ -36,12 +36,6 @@ def make_frames(colours: Sequence[str | tuple[int, int, int]], **fields: Any) ->
         "warnings": (),
     }
     return Frames(**(defaults | fields))
-
-
-def indices_of(
-    colours: Sequence[str | tuple[int, int, int]], config: ClipCutConfig, embedder: Any
-) -> list[int]:
-    return encode_frames(make_frames(colours), embedder, config).frame_indices.tolist()
 
 
 def test_the_frame_that_the_question_names_is_found(colour_embedder):
@@ -83,67 +77,106 @@ def test_an_encoder_without_grid_gives_keyframes_without(colour_embedder):
     assert select_keyframes(encoded, "red", colour_embedder, ClipCutConfig()).grid is None
 
 
-def test_three_frames_share_their_middle_one(colour_embedder):
-    """A ramp of 24 shades, each 10 from the next: no cut, no duplicates."""
-    shades = [(10 * i, 10 * i, 10 * i) for i in range(24)]
-    assert indices_of(shades, ClipCutConfig(), colour_embedder) == list(range(1, 24, 3))
-    assert indices_of(shades, ClipCutConfig(group_size=4, min_frames=1), colour_embedder) == [
-        2,
-        6,
-        10,
-        14,
-        18,
-        22,
-    ]
-    assert indices_of(shades, EVERY_FRAME, colour_embedder) == list(range(24))
+class AngleEncoder:
+    """A frame is the direction that its red value says, 255 a right angle."""
+
+    name = "angles"
+
+    def __init__(self) -> None:
+        self.calls: list[list[int]] = []
+
+    def encode_frames(self, pixels: np.ndarray) -> FrameFeatures:
+        reds = pixels[:, 0, 0, 0]
+        self.calls.append(reds.tolist())
+        angles = reds.astype(np.float32) / 255 * np.pi / 2
+        grid = reds[:, None, None].astype(np.float16)
+        return FrameFeatures(np.stack([np.cos(angles), np.sin(angles)], axis=1), grid)
+
+    def encode_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([[1.0, 0.0]] * len(texts), np.float32)
 
 
-def test_short_gifs_are_grouped_less(colour_embedder):
-    """Six frames are all there is to see; grouped by three, two of them would be left."""
-    shades = [(20 * i, 20 * i, 20 * i) for i in range(6)]
-    assert indices_of(shades, ClipCutConfig(), colour_embedder) == [0, 1, 2, 3, 4, 5]
-    assert indices_of(shades, ClipCutConfig(min_frames=3), colour_embedder) == [1, 3, 5]
-    assert indices_of(shades, ClipCutConfig(min_frames=1), colour_embedder) == [1, 4]
+def grey_ramp(reds: Sequence[int], **fields: Any) -> Frames:
+    """Frames that no thumbnail takes for each other, of which the encoder sees the red value alone."""
+    return make_frames([(red, 20 * (i % 13), 20 * (i % 12)) for i, red in enumerate(reds)], **fields)
 
 
-def test_no_group_crosses_a_cut(colour_embedder):
-    """Sixteen photos of one frame, then held ones: each is a group, though three would share one."""
-    colours = ["red", "green", "blue", "white"] * 4 + ["black"] * 8
-    assert indices_of(colours, ClipCutConfig(), colour_embedder) == [*range(16), 17]
+def embedded(reds: Sequence[int], config: ClipCutConfig) -> list[int]:
+    return encode_frames(grey_ramp(reds), AngleEncoder(), config).frame_indices.tolist()
 
 
-def test_what_looks_like_the_frame_before_is_merged(colour_embedder):
-    shades = [(100, 100, 100), (104, 104, 104), (108, 108, 108), (112, 112, 112)]
-    # 108 is 8 from the kept 100, which is not more than 8; 112 is.
-    assert indices_of(shades, EVERY_FRAME, colour_embedder) == [0, 3]
-    assert indices_of(
-        shades, EVERY_FRAME.model_copy(update={"duplicate_threshold": 0.0}), colour_embedder
-    ) == [
-        0,
-        1,
-        2,
-        3,
-    ]
+def every_frame(**fields: Any) -> ClipCutConfig:
+    """Settings under which every frame is a group and all are one shot."""
+    return ClipCutConfig(group_size=1, min_frames=1, duplicate_threshold=0, cut_threshold=255, **fields)
 
 
-def test_in_a_calm_gif_small_changes_are_kept(colour_embedder):
-    """With the threshold at 8 one frame of twelve would be left, though the picture slowly brightens."""
-    shades = [(100 + i // 2, 100, 100) for i in range(12)]
-    assert len(indices_of(shades, EVERY_FRAME, colour_embedder)) == 1
-    kept = indices_of([(100 + 3 * i, 100, 100) for i in range(12)], ClipCutConfig(), colour_embedder)
-    assert len(kept) >= 4
-    assert indices_of(shades[:1] * 12, ClipCutConfig(), colour_embedder) == [0]
+def test_of_a_shot_that_looks_alike_to_the_encoder_few_frames_are_embedded():
+    assert embedded([90] * 17, every_frame(top_k=1)) == [0, 8, 16]
+    assert embedded([90] * 9, every_frame(top_k=1)) == [0, 8]
+    assert embedded([90] * 7, every_frame(top_k=1)) == [0, 6]
+    assert embedded([90], every_frame(top_k=1)) == [0]
 
 
-def test_slow_change_is_not_merged_away(colour_embedder):
-    """Each frame is within the threshold of the next; compared with the last one kept, the ends differ."""
-    shades = [(4 * i, 4 * i, 4 * i) for i in range(60)]
-    kept = indices_of(shades, EVERY_FRAME, colour_embedder)
-    assert kept == list(range(0, 60, 3))
+def test_as_many_frames_are_embedded_as_keyframes_are_wanted_evenly_spread():
+    assert embedded([90] * 13, every_frame(top_k=4)) == [0, 4, 8, 12]
+    assert embedded([90] * 13, every_frame(top_k=7)) == [0, 2, 4, 6, 8, 10, 12]
+    assert embedded([90] * 5, every_frame(top_k=9)) == [0, 1, 2, 3, 4]
 
 
-def test_frames_of_one_brightness_and_different_colours_are_not_duplicates(colour_embedder):
-    assert indices_of([(120, 100, 100), (100, 100, 120)], EVERY_FRAME, colour_embedder) == [0, 1]
+def test_between_two_that_are_unlike_the_middle_is_embedded_until_neighbours_are_alike():
+    """The scene changes between frames 2 and 3 of nine, too softly for a cut."""
+    reds = [0] * 3 + [200] * 6
+    encoder = AngleEncoder()
+    encoded = encode_frames(grey_ramp(reds), encoder, every_frame(top_k=1))
+
+    assert encoded.frame_indices.tolist() == [0, 2, 3, 4, 8]
+    assert encoder.calls == [[0, 200], [200], [0], [200]]
+    assert encoded.grid[:, 0, 0].tolist() == [0, 0, 200, 200, 200]
+    assert encoded.embeddings[:, 0].tolist() == pytest.approx([1, 1, *[np.cos(np.pi / 2 * 200 / 255)] * 3])
+
+
+def test_what_is_not_embedded_lies_between_two_that_are_alike():
+    config = every_frame(top_k=3, unlike_distance=0.02)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        reds = np.clip(np.cumsum(rng.integers(-20, 21, 60)) + 128, 0, 255).tolist()
+        encoded = encode_frames(grey_ramp(reds), AngleEncoder(), config)
+        neighbours = (encoded.embeddings[:-1] * encoded.embeddings[1:]).sum(axis=1)
+        gaps = np.diff(encoded.frame_indices)
+
+        assert (encoded.frame_indices[[0, -1]] == [0, 59]).all()
+        assert ((gaps == 1) | (neighbours > 1 - 0.02)).all()
+        assert gaps.max() <= 8
+
+
+def test_a_loop_that_ends_as_it_began_is_looked_at_in_between():
+    reds = [0] * 10 + [200] * 10 + [0] * 10
+    assert set(embedded(reds, every_frame(top_k=1))) & set(range(10, 20))
+
+
+def test_at_a_distance_of_zero_every_group_is_embedded():
+    assert embedded([90] * 20, every_frame(unlike_distance=0)) == list(range(20))
+
+
+def test_every_scene_of_six_has_a_frame_and_its_own_is_found(colour_embedder):
+    colours = ["red", "green", "blue", "white", "black", (255, 255, 0)]
+    for length in (1, 2, 5, 30):
+        frames = make_frames([colour for colour in colours for _ in range(length)])
+        encoded = encode_frames(frames, colour_embedder, ClipCutConfig(top_k=1))
+        assert set(encoded.frame_indices // length) == set(range(6))
+        for place, colour in enumerate(colours[:4]):
+            found = select_keyframes(encoded, f"the {colour} one", colour_embedder, ClipCutConfig(top_k=1))
+            assert found.indices[0] // length == place
+
+
+def test_no_shot_is_refined_across_its_cuts():
+    """Both ends of each of two shots are embedded, and nothing else, however unlike the shots are."""
+    config = every_frame(top_k=1).model_copy(update={"cut_threshold": 50})
+    frames = make_frames([(0, 0, 20 * i) for i in range(6)] + [(250, 250, 20 * i) for i in range(6)])
+    encoder = AngleEncoder()
+
+    assert encode_frames(frames, encoder, config).frame_indices.tolist() == [0, 5, 6, 11]
+    assert len(encoder.calls) == 1
 
 
 def test_only_representatives_are_embedded(colour_embedder):
@@ -166,7 +199,7 @@ def test_source_indices_are_kept_when_the_decoder_skipped_frames(colour_embedder
 
 
 def test_too_many_distinct_frames_are_thinned_evenly_with_a_warning(colour_embedder):
-    config = ClipCutConfig(group_size=1, max_frames=5)
+    config = ClipCutConfig(group_size=1, max_frames=5, unlike_distance=0)
     encoded = encode_frames(make_frames(["red", "blue"] * 10), colour_embedder, config)
     assert encoded.frame_indices.tolist() == [0, 5, 10, 14, 19]
     assert encoded.warnings == ("the GIF has 20 distinct frames; 5 of them, evenly spread, are searched",)

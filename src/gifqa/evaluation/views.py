@@ -48,7 +48,7 @@ _ORIGINAL_STRIDE = 2
 _ORIGINAL_TOP_K = 3
 _GREY = 128
 _BLANK_SIDE = 64
-_EVERY_FRAME = {"group_size": 1, "min_groups": 1, "duplicate_threshold": 0.0, "strategy": "uniform"}
+_EVERY_FRAME = {"group_size": 1, "duplicate_threshold": 0.0, "unlike_distance": 0.0, "strategy": "uniform"}
 
 
 def clip_cut_for(view: View, config: ClipCutConfig) -> ClipCutConfig:

@@ -1,12 +1,20 @@
 """CLIP-Cut: the few frames of a GIF that its question is about, in time order.
 
-    frames ──group by three──> representatives ──merge near-duplicates──> embed     encode_frames (cached)
-    question, description ──embed──> scores ──relevance and diversity──> keyframes  select_keyframes
+    frames ──group by looks──> groups ──embed, coarse to fine──> candidates             encode_frames (cached)
+    question, description ──embed──> scores ──relevance and diversity──> keyframes      select_keyframes
 
-Embedding a frame costs 20 to 100 times what decoding it does, so frames are thinned on 32x32 thumbnails
-first: three consecutive frames share their middle one unless a cut falls between them, and a representative
-that looks like the one before it is merged into that one. Lost by this: what moves so little that a
-thumbnail hardly changes. `gifqa.retrieval.selection` tells how the frames to show are chosen.
+Embedding a frame costs 20 to 100 times what decoding it does, so few are embedded. `gifqa.retrieval.grouping`
+leaves one frame a group. Of these, coarse to fine:
+
+    a shot        0  1  2  3  4  5  6  7  8     nine groups between two cuts
+    coarse        0                       8     its ends; more if it is longer or top_k larger
+    0 unlike 8    0           4           8     the middle of each gap whose two sides are unlike,
+    0 unlike 4    0     2     4           8     until there is no such gap
+    0 like 2, 2 like 4, 4 like 8                done: four of nine
+
+So a frame that is not embedded lies between two of its own shot that are alike to the encoder. Lost by this:
+what comes and goes between those two without a cut.
+`gifqa.retrieval.selection` tells how the keyframes are chosen among the candidates.
 """
 
 from dataclasses import dataclass
@@ -17,19 +25,19 @@ from numpy.typing import NDArray
 from gifqa.errors import CheckpointError, ConfigError
 from gifqa.frames import Frames
 from gifqa.retrieval.config import ClipCutConfig
-from gifqa.retrieval.embedder import DualEncoder
+from gifqa.retrieval.embedder import DualEncoder, FrameFeatures
+from gifqa.retrieval.grouping import Groups, find_groups
 from gifqa.retrieval.index import FrameIndex
 from gifqa.retrieval.selection import Candidates, choose, is_global
 
 __all__ = ["ClipCutConfig", "EncodedFrames", "Keyframes", "encode_frames", "select_keyframes"]
 
-_THUMBNAIL_SIDE = 32
-_LEAST_THRESHOLD = 1.0  # of pixel values: what differs by less is noise of the GIF's palette
+_COARSE_STEP = 8  # groups from one that is always embedded to the next, at most
 
 
 @dataclass(frozen=True)
 class EncodedFrames:
-    """The representatives of a GIF and their features; what the cache keeps.
+    """The embedded frames of a GIF and their features; what the cache keeps.
 
     Attributes:
         frame_indices: indices in the source, strictly increasing, int64 (N,).
@@ -82,33 +90,28 @@ class Keyframes:
 
 
 def encode_frames(frames: Frames, encoder: DualEncoder, config: ClipCutConfig) -> EncodedFrames:
-    """Group the frames, merge near-duplicates and embed what is left.
+    """Group the frames and embed those that the encoder can tell apart.
 
     Args:
         frames: at least one frame.
-        encoder: embeds the representatives.
-        config: its encoding settings are used.
+        encoder: embeds them.
+        config: its encoding settings are used. At least top_k frames are embedded, where so many differ.
 
     Returns:
-        The representatives in time order.
+        The embedded frames in time order.
 
     Raises:
         CheckpointError: if the encoder gives anything but one finite vector a frame.
     """
-    kept = _representatives(_thumbnails(frames.pixels), config)
+    groups = find_groups(frames.pixels, config)
     warnings = frames.warnings
-    if len(kept) > config.max_frames:
+    if len(groups) > config.max_frames:
         warnings += (
-            f"the GIF has {len(kept)} distinct frames; "
+            f"the GIF has {len(groups)} distinct frames; "
             f"{config.max_frames} of them, evenly spread, are searched",
         )
-        kept = kept[np.linspace(0, len(kept) - 1, config.max_frames).round().astype(np.int64)]
-    features = encoder.encode_frames(frames.pixels[kept])
-    if len(features.embeddings) != len(kept) or not np.isfinite(features.embeddings).all():
-        raise CheckpointError(
-            f"the encoder {encoder.name} gave {len(features.embeddings)} vectors for {len(kept)} frames, or "
-            "numbers that are not finite; each frame needs one finite vector. Use another checkpoint."
-        )
+        groups = groups.thinned(config.max_frames)
+    kept, features = _embed(frames.pixels, groups, encoder, config)
     return EncodedFrames(
         frame_indices=frames.frame_indices[kept],
         pts_seconds=frames.pts_seconds[kept],
@@ -138,7 +141,8 @@ def select_keyframes(
         config: how to choose.
         description: what else is known of the GIF. It is a second query, and a frame's score the mean of its
             cosines to both: joined into one text it could push the question out of the encoder's window.
-        top_k: keyframes at most; None takes it from the config.
+        top_k: keyframes at most; None takes it from the config. For more than the config's with which the
+            GIF was encoded, encode it anew with them.
 
     Returns:
         `top_k` frames, or all distinct ones if the GIF has fewer: then a warning says how many there are
@@ -184,50 +188,72 @@ def _plain(text: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in text).split())
 
 
-def _thumbnails(pixels: NDArray[np.uint8]) -> NDArray[np.int16]:
-    """Frames shrunk by area averaging, (N, H, W, 3) to int16 (N, 32, 32, 3)."""
-    from PIL import Image
+def _embed(
+    pixels: NDArray[np.uint8], groups: Groups, encoder: DualEncoder, config: ClipCutConfig
+) -> tuple[NDArray[np.int64], FrameFeatures]:
+    """Coarse to fine: the embedded frames' positions, increasing, int64 (K,), and their features."""
+    seen = np.zeros(0, np.int64)
+    parts: list[FrameFeatures] = []
+    wanted = _coarse(groups.shots, config.top_k)
+    while len(wanted):
+        parts.append(_features(pixels[groups.representatives[wanted]], encoder))
+        seen = np.concatenate([seen, wanted])
+        order = np.argsort(seen)
+        embeddings = np.concatenate([part.embeddings for part in parts])[order]
+        wanted = _finer(seen[order], embeddings, groups.shots, config.unlike_distance)
+    grids = [part.grid for part in parts if part.grid is not None]
+    grid = np.concatenate(grids)[order] if grids else None
+    return groups.representatives[seen[order]], FrameFeatures(embeddings, grid)
 
-    size = (_THUMBNAIL_SIDE, _THUMBNAIL_SIDE)
-    small = [np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX)) for frame in pixels]
-    return np.stack(small).astype(np.int16)
 
+def _coarse(shots: NDArray[np.int64], least: int) -> NDArray[np.int64]:
+    """The groups that are embedded whatever they show: the ends of each shot and, in long ones, some between.
 
-def _difference(first: NDArray[np.int16], second: NDArray[np.int16]) -> float:
-    """Mean absolute difference of two thumbnails, 0 to 255."""
-    return float(np.abs(first - second).mean())
-
-
-def _representatives(thumbnails: NDArray[np.int16], config: ClipCutConfig) -> NDArray[np.int64]:
-    """Positions of the frames to embed, strictly increasing, at least one.
-
-    Groups of three with a cut (|) after the fifth frame; ' marks the representatives:
-    0 1' 2   3 4' | 5 6' 7   8'. Then 4 is dropped if it looks like 1, and so on. Where that leaves fewer
-    than `min_frames`, the threshold is halved: in a calm GIF, small changes are what happens.
+    They are spread evenly, `_COARSE_STEP` apart at most, and closer where that makes fewer than `least`.
     """
-    count = len(thumbnails)
-    size = max(1, min(config.group_size, count // config.min_frames))
-    starts = [0]
-    for i in range(1, count):
-        is_cut = _difference(thumbnails[i - 1], thumbnails[i]) > config.cut_threshold
-        if is_cut or i - starts[-1] == size:
-            starts.append(i)
-    middles = [(start + end) // 2 for start, end in zip(starts, [*starts[1:], count], strict=True)]
-    threshold = config.duplicate_threshold
-    kept = _merged(thumbnails, middles, threshold)
-    while len(kept) < min(config.min_frames, len(middles)) and threshold > _LEAST_THRESHOLD:
-        threshold /= 2
-        kept = _merged(thumbnails, middles, threshold)
-    return np.array(kept, dtype=np.int64)
+    members = np.split(np.arange(len(shots)), np.flatnonzero(np.diff(shots)) + 1)
+    for step in range(_COARSE_STEP, 0, -1):
+        counts = [1 + -(-(len(shot) - 1) // step) for shot in members]
+        if sum(counts) >= least:
+            break
+    spread = [np.linspace(shot[0], shot[-1], count) for shot, count in zip(members, counts, strict=True)]
+    return np.concatenate(spread).round().astype(np.int64)
 
 
-def _merged(thumbnails: NDArray[np.int16], positions: list[int], threshold: float) -> list[int]:
-    """The positions without those that look like the one kept before them."""
-    kept = positions[:1]
-    for i in positions[1:]:
-        if _difference(thumbnails[kept[-1]], thumbnails[i]) > threshold:
-            kept.append(i)
-    return kept
+def _finer(
+    seen: NDArray[np.int64],
+    embeddings: NDArray[np.float32],
+    shots: NDArray[np.int64],
+    unlike_distance: float,
+) -> NDArray[np.int64]:
+    """The middles of the gaps that have two unlike sides in one shot.
+
+    Args:
+        seen: the groups embedded so far, increasing, (K,).
+        embeddings: theirs, (K, D).
+        shots: of all groups, (N,).
+        unlike_distance: of the config.
+
+    Returns:
+        Groups not seen so far, int64.
+    """
+    before, after = seen[:-1], seen[1:]
+    distances = 1 - (embeddings[:-1] * embeddings[1:]).sum(axis=1)
+    is_unlike = np.maximum(distances, 0) >= unlike_distance  # rounding takes equal ones below 0
+    is_open = (after - before > 1) & (shots[before] == shots[after])
+    middles: NDArray[np.int64] = (before + after)[is_unlike & is_open] // 2
+    return middles
+
+
+def _features(pixels: NDArray[np.uint8], encoder: DualEncoder) -> FrameFeatures:
+    """The encoder's features of these frames, checked."""
+    features = encoder.encode_frames(pixels)
+    if len(features.embeddings) != len(pixels) or not np.isfinite(features.embeddings).all():
+        raise CheckpointError(
+            f"the encoder {encoder.name} gave {len(features.embeddings)} vectors for {len(pixels)} frames, "
+            "or numbers that are not finite; each frame needs one finite vector. Use another checkpoint."
+        )
+    return features
 
 
 def _score(encoded: EncodedFrames, queries: list[str], encoder: DualEncoder) -> NDArray[np.float32]:

@@ -7,14 +7,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Strategy = Literal["adaptive", "relevance", "uniform"]
 
-_ENCODING_FIELDS = {"group_size", "min_frames", "cut_threshold", "duplicate_threshold", "max_frames"}
+_SELECTION_FIELDS = {"strategy", "diversity", "min_spread", "max_query_characters"}
 
 
 class ClipCutConfig(BaseModel):
     """Settings of CLIP-Cut; `gifqa.retrieval.clip_cut` explains the method.
 
-    The first five decide which frames are embedded, the others which of those answer a question. Pixel
-    differences are mean absolute differences of 32x32 RGB thumbnails, 0 to 255.
+    Those up to top_k decide which frames are embedded, it and the others which of these answer a question.
+    Pixel differences are mean absolute differences of 32x32 RGB thumbnails, 0 to 255.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -24,14 +24,17 @@ class ClipCutConfig(BaseModel):
     min_frames: int = Field(default=8, ge=1)
     """Short or calm GIFs: groups and duplicate_threshold shrink until this many frames, if so many differ."""
     cut_threshold: float = Field(default=32.0, ge=0)
-    """Neighbours that differ by more are a cut; no group crosses one."""
+    """Neighbours that differ by more are a cut; no group crosses one, and every shot has a frame embedded."""
     duplicate_threshold: float = Field(default=8.0, ge=0)
     """A representative that differs by no more from the one kept before it is merged into that one."""
     max_frames: int = Field(default=64, ge=1)
-    """Representatives embedded at most; beyond it they are thinned evenly, with a warning."""
+    """Representatives searched at most; beyond it they are thinned evenly, with a warning."""
+    unlike_distance: float = Field(default=0.1, ge=0, le=2)
+    """Cosine distance from which on two representatives of a shot are unlike, so that one between them is
+    embedded too; 0 embeds all."""
 
     top_k: int = Field(default=4, ge=1)
-    """Keyframes returned at most."""
+    """Keyframes returned at most; at least so many frames are embedded."""
     strategy: Strategy = "adaptive"
     """adaptive: relevance and diversity, or even coverage for questions about the whole GIF; relevance: the
     best scores alone; uniform: even coverage whatever the question."""
@@ -44,7 +47,7 @@ class ClipCutConfig(BaseModel):
 
     def encoding_settings(self) -> dict[str, Any]:
         """The settings on which embedded frames depend, and so the key of the feature cache."""
-        return self.model_dump(include=_ENCODING_FIELDS)
+        return self.model_dump(exclude=_SELECTION_FIELDS)
 
 
 class CacheConfig(BaseModel):
