@@ -91,6 +91,16 @@ def test_a_recipe_of_another_shape_is_refused(inputs, towers, tmp_path):
         run_recipe(recipe, inputs, tmp_path / "run", stages=STAGES, threads=1)
 
 
+def test_a_recipe_of_other_parts_is_refused_before_the_folder_is_claimed(inputs, tmp_path):
+    recipe = Recipe(ends_with="checkpoint", connector={"kind": "mlp"}, pretraining={"steps": 0})
+
+    with pytest.raises(
+        ConfigError, match=r"'lite' has others .a bundle needs connector.kind"
+    ):
+        run_recipe(recipe, inputs, tmp_path / "run", threads=1)
+    assert not (tmp_path / "run" / "recipe.json").exists()
+
+
 def test_a_language_model_that_was_named_is_not_taken_from_the_bundle(tmp_path):
     given = Run(Recipe(), Inputs(tmp_path, language_model="gpt2", start=SHIPPED), tmp_path, threads=1)
     without = Run(Recipe(), Inputs(tmp_path), tmp_path, threads=1)

@@ -79,10 +79,10 @@ def run_recipe(
     with lock(folder):
         run = Run(recipe, inputs, folder, threads=torch.get_num_threads())
         inputs_read = run.dataset.annotations  # a mistaken path is told before the folder is claimed
+        taken = taken_stages(run)
         logger.info("data: %s", {split: len(found.samples) for split, found in inputs_read.items()})
         config = recipe.model_dump(mode="json") | {"inputs": inputs.checksums()}
         Processes().in_main(lambda: claim_folder(folder, config))
-        taken = taken_stages(run)
         try:
             for name in stages or known:
                 run_stage(run, name, taken.get(name))

@@ -20,6 +20,7 @@ from gifqa.model.vision import HEAD_CHANNELS, load_vision_tower
 from gifqa.training.data.store import TextStore
 from gifqa.training.loop.checkpoints import save_weights
 from gifqa.training.qformer import PretrainingQFormer
+from gifqa.training.recipe_checks import bundle_fault
 from gifqa.training.run_folder import figures_of
 from gifqa.training.run_state import Figures, Run
 from gifqa.training.towers import save_tower
@@ -105,10 +106,17 @@ def taken_stages(run: Run) -> dict[str, Callable[[Run], Figures]]:
     A language model that was named by itself is not taken.
 
     Raises:
-        ConfigError: if such a stage was done before from something else: their weights would not go together.
+        ConfigError: if the recipe has other parts than a bundle, or such a stage was done before from
+            something else: their weights would not go together.
     """
     if run.inputs.start is None:
         return {}
+    fault = bundle_fault(run.recipe)
+    if fault:
+        raise ConfigError(
+            f"--from takes the parts of a bundle, and the recipe {run.recipe.name!r} has others ({fault}). "
+            "Use recipes/finetune.toml, or leave --from out."
+        )
     taken: dict[str, Callable[[Run], Figures]]
     taken = {"vision": take_vision, "dual-encoder": take_dual_encoder, "qformer": take_qformer}
     if run.inputs.language_model is None:
