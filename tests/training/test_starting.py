@@ -94,9 +94,7 @@ def test_a_recipe_of_another_shape_is_refused(inputs, towers, tmp_path):
 def test_a_recipe_of_other_parts_is_refused_before_the_folder_is_claimed(inputs, tmp_path):
     recipe = Recipe(ends_with="checkpoint", connector={"kind": "mlp"}, pretraining={"steps": 0})
 
-    with pytest.raises(
-        ConfigError, match=r"'lite' has others .a bundle needs connector.kind"
-    ):
+    with pytest.raises(ConfigError, match=r"'lite' has others .a bundle needs connector.kind"):
         run_recipe(recipe, inputs, tmp_path / "run", threads=1)
     assert not (tmp_path / "run" / "recipe.json").exists()
 
