@@ -114,11 +114,12 @@ class RunAnswerer:
         ]
         encoded = [[*ids, self.model.eos_token_id] for ids in encoded]
         prompt = self.language_model(inputs_embeds=embeds, use_cache=True)
-        cache = prompt.past_key_values
+        name = "cache" if "cache" in prompt else "past_key_values"  # as older transformers have it
+        cache = prompt[name]
         cache.batch_repeat_interleave(len(encoded))
         longest = max(len(ids) for ids in encoded)
         padded = torch.tensor([ids + [0] * (longest - len(ids)) for ids in encoded])
-        rest = self.language_model(input_ids=padded, past_key_values=cache).logits
+        rest = self.language_model(input_ids=padded, **{name: cache}).logits
         first = prompt.logits[:, -1:].expand(len(encoded), -1, -1)
         scores = torch.cat([first, rest[:, :-1]], dim=1).float().log_softmax(-1)
         found = scores.gather(2, padded[..., None])[..., 0]
