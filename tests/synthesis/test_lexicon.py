@@ -50,11 +50,14 @@ def test_articles(lexicon):
     assert said == ["a dog", "an elephant", "jeans", "wine", "a hot dog", "a unicycle"]
 
 
-def test_every_word_of_a_list_is_lower_case_and_every_swap_is_a_concept():
+def test_tables_name_each_other():
     lexicon = load_lexicon()
-    for name in lexicon.tables["salient"]:
-        assert lexicon.class_of[name], name
-    for group in lexicon.tables["place_phrases"]:
-        assert lexicon.scenes[group], group
-    for group in lexicon.tables["action_phrases"]:
-        assert lexicon.actions[group], group
+    groups, scenes = {*lexicon.actions, "play"}, set(lexicon.scenes)
+    for name, others in lexicon.tables["action_company"].items():
+        assert {name, *others.split()} <= groups, name
+    assert set(lexicon.tables["action_signs"]) <= groups
+    for name, others in lexicon.tables["scene_company"].items():
+        assert {name, *others.split()} <= scenes, name
+    assert set(lexicon.tables["scene_signs"]) <= scenes
+    for name, others in lexicon.tables["passed_over"].items():
+        assert lexicon.class_of[name] and set(others.split()) <= scenes, name

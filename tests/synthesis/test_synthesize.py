@@ -28,6 +28,7 @@ CAPTIONS = [
     ("d.gif", "a woman is cutting a cake in a kitchen ."),
 ]
 SHARDS = InputConfig(num_shards=3)
+SPLITS = ("test", "train", "train", "val")
 
 
 def write_tsv(path, rows=CAPTIONS):
@@ -65,11 +66,14 @@ def test_a_run_from_file_to_file(captions, tmp_path):
     ]
 
 
-def test_yes_and_no_are_balanced_and_a_gif_is_in_one_split(captions, tmp_path):
+def test_yes_and_no_are_balanced_and_a_gif_is_in_one_split(tmp_path):
+    rows = [(f"{i}.gif", text) for i, (_, text) in enumerate(CAPTIONS * 6)]
+    captions = write_tsv(tmp_path / "captions.tsv", rows)
     synthesize(Job(captions, tmp_path / "qa.jsonl", SHARDS), SynthesisConfig(fractions=(0.4, 0.3, 0.3)))
     records = list(read_records(tmp_path / "qa.jsonl"))
-    answers = [r.answer for r in records if r.answer_type == "yes/no"]
-    assert answers.count("yes") == answers.count("no") > 0
+    for split in ("train", "val", "test"):
+        answers = [r.answer for r in records if r.answer_type == "yes/no" and r.split == split]
+        assert answers.count("yes") == answers.count("no") > 0
     splits = {}
     for record in records:
         splits.setdefault(record.gif, set()).add(record.split)
@@ -202,6 +206,24 @@ def test_rows_that_are_no_captions_are_written_down(tmp_path):
     assert outcome.tally.reasons["input"] == 3
     reasons = [row["reason"] for row in rejected(tmp_path / "qa.jsonl") if row["reason"].startswith("input")]
     assert [reason.split(":")[2] for reason in reasons] == ["2", "3", "4"]
+
+
+def test_a_split_lies_together_and_its_gifs_stay_whole(tmp_path):
+    rows = [
+        {"gif": f"{i % 40}", "caption": f"a man holds {i:02} cups", "split": SPLITS[i % 4]} for i in range(80)
+    ]
+    path = tmp_path / "c.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    parts = partition(path, tmp_path / "work", InputConfig(num_shards=4), (1.0, 0.0, 0.0))
+    groups = [read_part(part) for part in parts]
+    assert [sorted({group.split for group in part}) for part in groups] == [
+        ["test"],
+        ["train"],
+        ["train"],
+        ["val"],
+    ]
+    assert sorted(group.gif for part in groups for group in part) == sorted(str(i) for i in range(40))
+    assert all(len(group.captions) == 2 for part in groups for group in part)
 
 
 def test_the_input_is_passed_on_as_it_is_read(tmp_path, monkeypatch):

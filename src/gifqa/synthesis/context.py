@@ -10,9 +10,9 @@ from gifqa.synthesis.looks import colour_name, colour_tokens, number_token
 from gifqa.synthesis.nouns import Doc, Token, compound_words, is_noun, is_slip, lemma
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class GifContext:
-    """What the captions of a GIF mention, taken together."""
+    """What the captions of a GIF mention, taken together. Compared by identity, as `ParsedCaption` is."""
 
     lemmas: frozenset[str]
     """Words and lemmas; compounds joined by a hyphen too."""

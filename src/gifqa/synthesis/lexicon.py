@@ -17,7 +17,7 @@ _THINGS_IN_IST = frozenset({"playlist", "checklist"})
 Members = Mapping[str, frozenset[str]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lexicon:
     """The word lists of `lexicon.toml`, looked up by lower-case lemma."""
 
@@ -166,8 +166,12 @@ class Lexicon:
         word = concept.replace("-", " ")
         if word in self.words("articles", "plural_only") or word in self.words("articles", "mass"):
             return word
-        vowel = word[0] in "aeiou" and word.split()[0] not in self.words("articles", "consonant_u")
-        return f"an {word}" if vowel else f"a {word}"
+        return f"{self.article(word)} {word}"
+
+    def article(self, word: str) -> str:
+        """The indefinite article before a word, by its letters."""
+        vowel = word[0] in "aeiou" and word.split(maxsplit=1)[0] not in self.words("articles", "consonant_u")
+        return "an" if vowel else "a"
 
 
 @lru_cache(maxsize=1)

@@ -204,6 +204,8 @@ def noun_phrase(head: Token, *, adjectives: bool = True, joined: bool = True) ->
     if not adjectives or not all(t.is_alpha or t.lower_ in ("'s", "-", ",", "'") for t in whole):
         whole = [*plain, *words]
     phrase = f"{_missing_article(head)}{text(whole)}"
+    if not adjectives:
+        phrase = _with_fitting_article(phrase)
     for child in head.rights:
         if child.dep_ == "prep" and child.lower_ == "of" and child.i == head.i + 1:
             inner = [noun for noun in child.children if noun.dep_ == "pobj"]
@@ -213,6 +215,12 @@ def noun_phrase(head: Token, *, adjectives: bool = True, joined: bool = True) ->
         if other.i - head.i <= 6:
             phrase += " and " + noun_phrase(other, adjectives=adjectives, joined=False)
     return phrase
+
+
+def _with_fitting_article(phrase: str) -> str:
+    """The phrase with "a" or "an" as its next word wants it: "an umbrella" is left of "a white umbrella"."""
+    article, _, rest = phrase.partition(" ")
+    return f"{load_lexicon().article(rest)} {rest}" if article in ("a", "an") and rest else phrase
 
 
 def _missing_article(head: Token) -> str:

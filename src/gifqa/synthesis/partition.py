@@ -3,6 +3,7 @@
     work/input/part-00000.jsonl ...   {"gif", "captions", "split", "source"} a line
     work/input/bad.jsonl              rows that hold no caption, each with its reason
 
+The GIFs of a split lie together: partners for yes/no questions are sought within a split and a shard.
 The folder gets its name when all of it is written. Memory does not grow with the input.
 """
 
@@ -10,6 +11,7 @@ import hashlib
 import json
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +27,7 @@ _BYTES_PER_SHARD = 128 * 2**10
 _MAX_SHARDS = 100_000
 _MAX_HELD_CHARACTERS = 4 * 2**20
 _SHARDS_OF_A_STREAM = 32
+_BAD_ROWS = "bad.jsonl"
 
 
 class InputConfig(BaseModel):
@@ -98,15 +101,19 @@ def partition(
     """
     final = work / "input"
     num_shards = count_shards(source, config)
-    parts = [final / f"part-{index:05d}.jsonl" for index in range(num_shards)]
+    parts = [final / name for name in _part_names(num_shards)]
     if final.is_dir():
         return parts
     lists = None if config.split_lists is None else read_split_lists(config.split_lists)
     temporary = work / ".input"
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        temporary.mkdir(parents=True)
-        _write_parts(source, temporary, config, lambda gif: split_of(gif, lists, fractions), num_shards)
+        rough = temporary / "rough"
+        rough.mkdir(parents=True)
+        _write_rough(source, rough, config, lambda gif: split_of(gif, lists, fractions), num_shards)
+        _write_parts(rough, temporary, num_shards)
+        (rough / _BAD_ROWS).rename(temporary / _BAD_ROWS)
+        shutil.rmtree(rough)
         temporary.rename(final)
     except OSError as error:
         raise RecordError(
@@ -116,19 +123,47 @@ def partition(
     return parts
 
 
-def _write_parts(
+def _write_rough(
     source: Path | None, folder: Path, config: InputConfig, split: Callable[[str], str], num_shards: int
 ) -> None:
+    """The rows, all of a GIF in one file, by its hash."""
     columns = CaptionColumns(config.gif_column, config.caption_column)
     stream = sys.stdin.buffer if source is None else source
-    names = [f"part-{index:05d}.jsonl" for index in range(num_shards)]
-    with _Appender(folder, (*names, "bad.jsonl")) as lines:
+    names = _part_names(num_shards)
+    with _Appender(folder, (*names, _BAD_ROWS)) as lines:
         for item in read_captions(stream, columns, kind=config.kind, delimiter=config.delimiter):
             if isinstance(item, RecordError):
-                lines.add("bad.jsonl", {"reason": f"input: {item}"})
+                lines.add(_BAD_ROWS, {"reason": f"input: {item}"})
                 continue
             row = _as_row(item, item.split or split(item.gif))
             lines.add(names[_shard_of(item.gif, num_shards)], row)
+
+
+def _write_parts(rough: Path, folder: Path, num_shards: int) -> None:
+    """The same rows in order of their splits, the GIFs of one by hash, cut into parts of about one size."""
+    names = _part_names(num_shards)
+    sizes: Counter[str] = Counter()
+    for name in names:
+        for rows in _read_rows(rough / name).values():
+            sizes[rows[0]["split"]] += _size(rows)
+    begins = {split: sum(sizes[other] for other in sizes if other < split) for split in sizes}
+    with _Appender(folder, names) as lines:
+        for name in names:
+            for rows in _read_rows(rough / name).values():
+                split = rows[0]["split"]
+                part = names[begins[split] * num_shards // sizes.total()]
+                begins[split] += _size(rows)
+                for row in rows:
+                    lines.add(part, row)
+
+
+def _size(rows: Sequence[dict[str, Any]]) -> int:
+    """What the rows of a GIF weigh: the characters of their captions, and one so that it is never nothing."""
+    return 1 + sum(len(text) for row in rows for text in row["captions"])
+
+
+def _part_names(num_shards: int) -> list[str]:
+    return [f"part-{index:05d}.jsonl" for index in range(num_shards)]
 
 
 def _shard_of(gif: str, num_shards: int) -> int:
@@ -177,12 +212,16 @@ class _Appender:
 
 def read_part(part: Path) -> list[Group]:
     """The GIFs of one part, each once, in the order of their first rows."""
+    return [_group(gif, found) for gif, found in _read_rows(part).items()]
+
+
+def _read_rows(part: Path) -> dict[str, list[dict[str, Any]]]:
     rows: dict[str, list[dict[str, Any]]] = {}
     with part.open(encoding="utf-8") as stream:
         for line in stream:
             row = json.loads(line)
             rows.setdefault(row["gif"], []).append(row)
-    return [_group(gif, found) for gif, found in rows.items()]
+    return rows
 
 
 def _group(gif: str, rows: list[dict[str, Any]]) -> Group:
@@ -192,7 +231,7 @@ def _group(gif: str, rows: list[dict[str, Any]]) -> Group:
 
 def read_bad_rows(work: Path) -> Iterator[dict[str, Any]]:
     """The rows of the input that held no caption."""
-    path = work / "input" / "bad.jsonl"
+    path = work / "input" / _BAD_ROWS
     if path.is_file():
         with path.open(encoding="utf-8") as stream:
             for line in stream:

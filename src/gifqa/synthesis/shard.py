@@ -1,7 +1,7 @@
 """One shard of captions into pairs, kept and rejected: what the engine's workers run."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from gifqa.synthesis.base import Draft
 from gifqa.synthesis.checks import caption_problem, summary_draft
 from gifqa.synthesis.config import SynthesisConfig
 from gifqa.synthesis.context import ParsedCaption, context_of
+from gifqa.synthesis.exchange import yes_no_drafts
 from gifqa.synthesis.filters import Filters, Pair
 from gifqa.synthesis.generators import make_generator, make_judge
 from gifqa.synthesis.lexicon import load_lexicon
@@ -19,7 +20,6 @@ from gifqa.synthesis.partition import Group, read_part
 from gifqa.synthesis.repair import Edit, parse_captions
 from gifqa.synthesis.temporal import events_of, temporal_drafts
 from gifqa.synthesis.triples import TripleGenerator
-from gifqa.synthesis.yesno import yes_no_pairs
 
 Rejected = dict[str, Any]
 
@@ -55,7 +55,8 @@ def synthesize_groups(
 ) -> tuple[list[QARecord], list[Rejected]]:
     """The pairs of some GIFs: the records that pass every filter, and the rest with reasons.
 
-    The result for a GIF depends on its captions, the settings and, for distractors, the other GIFs given.
+    The result for a GIF depends on its captions, the settings and, for distractors and yes/no questions, the
+    other GIFs given.
     """
     lexicon = load_lexicon()
     rejected: list[Rejected] = []
@@ -78,7 +79,7 @@ def synthesize_groups(
     order = [i for indices in by_gif.values() for i in indices]
     splits = {group.gif: group.split for group in groups}
     edits = {id(caption): parsed[i][1] for caption, i in zip(captions, order, strict=True)}
-    pairs = Filters(config, make_judge(config), lexicon).apply(_drafts(captions, config))
+    pairs = Filters(config, make_judge(config), lexicon).apply(_drafts(captions, splits, config))
     kept = []
     for pair in pairs:
         record = _record(pair, splits[pair.caption.gif], edits[id(pair.caption)])
@@ -89,13 +90,16 @@ def synthesize_groups(
     return kept, rejected
 
 
-def _drafts(captions: Sequence[ParsedCaption], config: SynthesisConfig) -> list[Pair]:
+def _drafts(
+    captions: Sequence[ParsedCaption], splits: Mapping[str, str | None], config: SynthesisConfig
+) -> list[Pair]:
     generator = make_generator(config)
     made = [(generator.name, generator.drafts(captions, config.seed))]
     if config.triples:
         triples = TripleGenerator()
         made.append((triples.name, triples.drafts(captions, config.seed)))
     pool = events_of(captions) if config.temporal else []
+    asked = yes_no_drafts(captions, splits, config.seed) if config.yes_no else [[] for _ in captions]
     pairs: list[Pair] = []
     for index, caption in enumerate(captions):
         for name, drafts in made:
@@ -103,10 +107,7 @@ def _drafts(captions: Sequence[ParsedCaption], config: SynthesisConfig) -> list[
         pairs += [Pair(draft, caption, "rules") for draft in _extra(caption, config)]
         if config.temporal:
             pairs += [Pair(draft, caption, "rules") for draft in temporal_drafts(caption, pool, config.seed)]
-        if config.yes_no:
-            for halves in yes_no_pairs(caption, config.seed):
-                partner = len(pairs)
-                pairs += [Pair(draft, caption, "rules", partner) for draft in halves]
+        pairs += [Pair(draft, caption, "rules", number) for number, draft in asked[index]]
     return pairs
 
 
