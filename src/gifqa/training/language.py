@@ -211,22 +211,19 @@ class LanguageStage:
 
     def weights(self) -> dict[str, Tensor]:
         """The running mean of the trained parameters."""
-        weights: dict[str, Tensor] = whole(self.mean.values)
-        return weights
+        return whole(self.mean.values)
 
     def state(self) -> dict[str, Any]:
         """See `gifqa.training.stage.Stage`."""
         decoder = self.learner.decoder
-        state: dict[str, Any] = whole(
-            {
-                "trained": {name: value.detach() for name, value in self.trained().items()},
-                "decoder": {} if decoder is None else decoder.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "average": self.mean.values,
-            }
-        )
-        return state
+        state = {
+            "trained": {name: value.detach() for name, value in self.trained().items()},
+            "decoder": {} if decoder is None else decoder.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "average": self.mean.values,
+        }
+        return whole(state)
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """See `gifqa.training.stage.Stage`."""
@@ -236,9 +233,8 @@ class LanguageStage:
         self.optimizer.load_state_dict(state["optimizer"])
         share_state(self.optimizer)
         self.schedule.load_state_dict(state["schedule"])
-        self.mean.values = {
-            name: share_of(state["average"][name], value) for name, value in self.trained().items()
-        }
+        average = state["average"]
+        self.mean.values = {name: share_of(average[name], value) for name, value in self.trained().items()}
 
     def load_trained(self, values: Mapping[str, Tensor]) -> None:
         """Set the trained parameters; every one must be there."""

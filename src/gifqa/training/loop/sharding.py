@@ -8,13 +8,15 @@ A tensor of which this process has only a share is a `DTensor`: `whole` gathers 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
 from gifqa.errors import ConfigError
 from gifqa.training.loop.distribution import Processes
+
+Value = TypeVar("Value")
 
 
 def shard(
@@ -54,13 +56,16 @@ def is_sharded(value: Tensor) -> bool:
     return hasattr(value, "full_tensor")
 
 
-def whole(value: Any) -> Any:
+def whole(value: Value) -> Value:
     """All of a tensor, or of each in dicts and lists; other values as they are. All processes must call."""
-    if isinstance(value, Mapping):
-        return {name: whole(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [whole(part) for part in value]
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
+    found: Any = value
+    if isinstance(value, dict):
+        found = {name: whole(part) for name, part in value.items()}
+    elif isinstance(value, list):
+        found = [whole(part) for part in value]
+    elif isinstance(value, Tensor) and is_sharded(value):
+        found = found.full_tensor()
+    return cast(Value, found)
 
 
 def share_of(value: Tensor, like: Any) -> Tensor:
