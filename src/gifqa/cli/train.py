@@ -48,6 +48,8 @@ def train(  # noqa: PLR0913  (each parameter is a flag)
     gifqa train recipes/lite.toml --data data --pairs pairs.jsonl -o runs/lite
 
     Several processes: torchrun --nproc-per-node 2 -m gifqa train ...
+
+    Sharded by FSDP: accelerate launch --config_file FILE -m gifqa train ...
     """
     from gifqa.extras import require
 
