@@ -78,7 +78,7 @@ def claims_of(caption: ParsedCaption) -> Iterator[Claim]:
     for clause in caption.clauses[:3]:
         noun = object_of(clause.verb)
         stray = noun is not None and lemma(clause.verb) in caption.lexicon.words("verbs", "intransitive")
-        if clause.living and not clause.passive and not stray:
+        if _is_askable(clause, caption.lexicon) and not clause.passive and not stray:
             yield from _actions(clause, caption)
             yield from _objects(clause, caption)
             yield from _sexes(clause, caption)
@@ -170,6 +170,11 @@ def _wider(clause: Clause, said: str, lexicon: Lexicon) -> Iterator[str]:
         yield f"{clause.be} anybody"
 
 
+def _is_askable(clause: Clause, lexicon: Lexicon) -> bool:
+    """Whether the subject lives and is told by its name: not "the other man", not "the several people"."""
+    return clause.living and _stands_alone(clause.subject, lexicon)
+
+
 def _stands_alone(said: str, lexicon: Lexicon) -> bool:
     """Whether a phrase needs nothing around it: not "holding the other one", not "walking down"."""
     words = said.split()
@@ -214,6 +219,8 @@ def _colours(caption: ParsedCaption) -> Iterator[Claim]:
         if (word in lexicon.place_nouns and word not in lexicon.class_of) or _has_somebody(noun, lexicon):
             continue
         be = "Are" if is_plural((noun,)) and word != "hair" else "Is"
+        if be == "Are" and noun.tag_ not in ("NNS", "NNPS"):  # "four legged animal"
+            continue
         lead, colour = f"{be} the {bare(noun)} ", colour_name(colours)
         yield Claim(
             caption,
@@ -244,7 +251,7 @@ def _palette(word: str, be: str, lexicon: Lexicon) -> Iterator[str]:
 def _places(clause: Clause, caption: ParsedCaption) -> Iterator[Claim]:
     """Is the man on a beach?"""
     lexicon = caption.lexicon
-    for prep in place_prepositions(clause, lexicon)[:2] if clause.living else ():
+    for prep in place_prepositions(clause, lexicon)[:2] if _is_askable(clause, lexicon) else ():
         noun, phrase = preposition_object(prep), prepositional_phrase(prep, adjectives=False)
         if (
             noun is None
