@@ -5,7 +5,7 @@
     masked    the masked pass of masked video modelling beside the full pass, forward and backward
 
     python benchmarks/training_speed.py RUN --data DIR --pairs photos.jsonl clips.jsonl
-        [--blocks 3] [--steps 2] [--batch-size 48] [--vocabulary 49152] [--only loops memory masked]
+        [--blocks 3] [--steps 2] [--batch-size N] [--vocabulary 49152] [--only loops memory masked]
         [--recipe TOML] [--json FILE] [--markdown FILE]
 
 The straightforward loop has the vision tower in it, scores the whole vocabulary at every position of a batch
@@ -76,9 +76,10 @@ def open_few_steps(args: argparse.Namespace) -> Run:
     """The run by its own recipe, without masked video modelling and cut down to a few steps."""
     language = {
         "steps": MEMORY_STEPS, "warmup_steps": 1, "validate_every": MEMORY_STEPS,
-        "batch_size": args.batch_size, "mvm": {"weight": 0.0},
-        "samples_shown": 0, "tensorboard": False, "wandb": False,
+        "mvm": {"weight": 0.0}, "samples_shown": 0, "tensorboard": False, "wandb": False,
     }  # fmt: skip
+    if args.batch_size:
+        language |= {"batch_size": args.batch_size, "gradient_accumulation": 1}
     finished = open_run(args)
     return with_recipe(finished, changed(finished.recipe, {"language": language}))
 
@@ -153,7 +154,8 @@ def read_once(stage: LanguageStage, part: Pass, embeds: torch.Tensor, kept: torc
 
 def measure_memory(args: argparse.Namespace) -> dict[str, Any]:
     """The peak of a process of its own that does what `train_a_little` does."""
-    words: list[Any] = [args.run, "--data", args.data, "--batch-size", args.batch_size, "--child"]
+    words: list[Any] = [args.run, "--data", args.data, "--child"]
+    words += ["--batch-size", args.batch_size] if args.batch_size else []
     words += ["--pairs", *args.pairs] if args.pairs else []
     words += ["--recipe", args.recipe] if args.recipe else []
     words += ["--threads", args.threads] if args.threads else []
@@ -219,7 +221,9 @@ def parse_arguments() -> argparse.Namespace:
     add_run_flags(parser)
     parser.add_argument("--blocks", type=positive, default=3, help="of each loop, in turns")
     parser.add_argument("--steps", type=positive, default=2, help="of a block")
-    parser.add_argument("--batch-size", type=positive, default=48, help="samples to a step")
+    parser.add_argument(
+        "--batch-size", type=positive, help="samples to a step and pass; else as the recipe has it"
+    )
     parser.add_argument(
         "--vocabulary", type=positive, default=49152, help="tokens of the uncut language model"
     )
