@@ -94,10 +94,16 @@ def _openly(sample: Sample) -> Sample:
 
 
 def calibrate(run: Run) -> Figures:
-    """Stage `calibrate`: weights and confidences of the bundle, from validation questions."""
+    """Stage `calibrate`: weights and confidences of the bundle, from validation questions.
+
+    A kind that the validation split has no question of keeps the calibration of the bundle that the run
+    started from.
+    """
     folder = run.folder / "bundle"
     answerer = LiteAnswerer(LiteRuntime(Bundle(folder)))
     heads = load_heads(run)
+    start = run.inputs.start
+    unasked = {} if start is None else Bundle(start).config.calibration
     found: dict[str, Calibration] = {}
     figures: Figures = {}
     for kind, samples in calibration_samples(run).items():
@@ -107,7 +113,7 @@ def calibrate(run: Run) -> Figures:
             if one.opinions.kind == kind
         ]
         if not judged:
-            found[kind] = NEUTRAL
+            found[kind] = unasked.get(kind, NEUTRAL)
             continue
         found[kind] = fit_calibration(judged)
         figures[f"{kind} accuracy"] = round(accuracy(judged, found[kind]), 4)
