@@ -14,7 +14,7 @@ ort = pytest.importorskip("onnxruntime")
 tokenizers = pytest.importorskip("tokenizers")
 transformers = pytest.importorskip("transformers")
 
-from gifqa.answering.bundle import REQUIRED, Bundle  # noqa: E402
+from gifqa.answering.bundle import LANGUAGE_MODEL, REQUIRED, Bundle  # noqa: E402
 from gifqa.errors import CheckpointError  # noqa: E402
 from gifqa.model import export  # noqa: E402
 from gifqa.model.dual_encoder import DualEncoderHeads  # noqa: E402
@@ -316,7 +316,7 @@ def test_a_bundle_has_all_its_files_and_the_shapes_of_the_model(folder):
     bundle = Bundle(folder)
     config = bundle.config
 
-    assert {file.name for file in folder.iterdir()} == REQUIRED | {"checksums.json"}
+    assert {file.name for file in folder.iterdir()} == REQUIRED | {"checksums.json", LANGUAGE_MODEL}
     assert (config.name, config.version, config.format) == ("tiny", "3.2.1", 1)
     assert (config.num_visual_tokens, config.max_frames, config.eos_token_id) == (3, 4, 2)
     assert (config.num_layers, config.num_key_value_heads, config.head_size) == (2, 2, 16)
