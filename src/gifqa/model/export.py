@@ -1,11 +1,8 @@
 """From trained weights to a bundle: ONNX graphs, word embeddings, tokenizers, config, checksums.
 
     vision, reader    float32 arithmetic, weights stored as float16; the reader's matrices in 8 bits
-    text              8 bits
+    text              8 bits; as in the reader 7 are used, since sums of products overflow without VNNI
     decoder           4 and 8 bits, by the builder of ONNX Runtime GenAI, taking `inputs_embeds`
-
-Text and reader use 7 of their 8 bits (`reduce_range`): on processors without VNNI, as most laptops of before
-2020, ONNX Runtime adds up products in 16 bits, which 8-bit weights overflow.
 
 `export_bundle` is the door; `gifqa.answering.bundle` says what each file is for.
 """
@@ -181,9 +178,7 @@ def quantize_reader(path: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         full = Path(scratch) / path.name
         shutil.move(path, full)
-        quantization.quantize_dynamic(
-            full, path, per_channel=True, reduce_range=True, op_types_to_quantize=["MatMul"]
-        )
+        quantization.quantize_dynamic(full, path, ["MatMul"], per_channel=True, reduce_range=True)
     store_as_float16(path)
 
 
