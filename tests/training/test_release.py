@@ -13,7 +13,7 @@ from gifqa.model.export import NEUTRAL
 from gifqa.training import release
 
 
-@pytest.mark.parametrize("start", [SHIPPED, None])
+@pytest.mark.parametrize("start", [Bundle(), None])
 def test_what_validation_does_not_ask_keeps_the_calibration_of_the_start(monkeypatch, tmp_path, start):
     shutil.copytree(SHIPPED, tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(release, "load_heads", lambda run: None)
@@ -21,7 +21,7 @@ def test_what_validation_does_not_ask_keeps_the_calibration_of_the_start(monkeyp
     language = SimpleNamespace(num_frames=4)
     run = SimpleNamespace(
         folder=tmp_path,
-        inputs=SimpleNamespace(start=start),
+        start=start,
         recipe=SimpleNamespace(language=language),
         store=None,
     )

@@ -108,6 +108,9 @@ def test_a_language_model_that_was_named_is_not_taken_from_the_bundle(tmp_path):
     assert taken_stages(without) == {}
 
 
-def test_the_answers_that_the_bundle_knows_are_among_the_texts():
-    assert {"yes", "no", "dog"} <= known_answers(SHIPPED)
-    assert known_answers(None) == set()
+def test_the_answers_that_the_bundle_knows_are_among_the_texts(tmp_path):
+    started = Run(Recipe(), Inputs(tmp_path, start=SHIPPED), tmp_path, threads=1)
+    plain = Run(Recipe(), Inputs(tmp_path), tmp_path, threads=1)
+
+    assert {"yes", "no", "dog"} <= known_answers(started)
+    assert known_answers(plain) == set()

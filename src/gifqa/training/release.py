@@ -102,8 +102,7 @@ def calibrate(run: Run) -> Figures:
     folder = run.folder / "bundle"
     answerer = LiteAnswerer(LiteRuntime(Bundle(folder)))
     heads = load_heads(run)
-    start = run.inputs.start
-    unasked = {} if start is None else Bundle(start).config.calibration
+    unasked = {} if run.start is None else run.start.config.calibration
     found: dict[str, Calibration] = {}
     figures: Figures = {}
     for kind, samples in calibration_samples(run).items():

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from gifqa.answering.bundle import Bundle
 from gifqa.data.clip_folder import CLIPS_FILE, TABLES
 from gifqa.errors import ConfigError, RecordError
 from gifqa.extras import require
@@ -87,6 +88,11 @@ class Run:
                 "with --data and --pairs."
             )
         return self._inputs
+
+    @cached_property
+    def start(self) -> Bundle | None:
+        """The bundle that the run starts from, its checksums compared once."""
+        return None if self.inputs.start is None else Bundle(self.inputs.start)
 
     @cached_property
     def dataset(self) -> Dataset:

@@ -99,7 +99,7 @@ def encode_texts(run: Run) -> Figures:
     folder, figures = run.folder / "texts", {}
     if run.recipe.reads_text_states:
         tower, tokenizer = load_text_tower(run.recipe.text.tower)
-        texts = texts_of(run.annotations.values()) | known_answers(run.inputs.start)
+        texts = texts_of(run.annotations.values()) | known_answers(run)
         TextStore.build(tower, tokenizer, texts, folder / "texts.pt")
         groups = [group for split in ("train", "val") for group in _statement_groups(run, split)]
         if groups:

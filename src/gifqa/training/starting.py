@@ -6,7 +6,6 @@ gifqa train recipes/finetune.toml --from lite --data mine --pairs pairs.jsonl -o
 import json
 import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from safetensors.torch import save_file
@@ -81,9 +80,9 @@ def take_qformer(run: Run) -> Figures:
     return _source(bundle)
 
 
-def known_answers(start: Path | None) -> set[str]:
-    """What the answer head of a bundle knows; nothing without one."""
-    return set() if start is None else set(Bundle(start).answers)
+def known_answers(run: Run) -> set[str]:
+    """What the answer head of the bundle knows that the run starts from; nothing without one."""
+    return set() if run.start is None else set(run.start.answers)
 
 
 def _is_not_of_frames(name: str) -> bool:
@@ -92,8 +91,8 @@ def _is_not_of_frames(name: str) -> bool:
 
 
 def _bundle(run: Run) -> Bundle:
-    assert run.inputs.start is not None
-    return Bundle(run.inputs.start)
+    assert run.start is not None
+    return run.start
 
 
 def _source(bundle: Bundle) -> Figures:
@@ -109,7 +108,7 @@ def taken_stages(run: Run) -> dict[str, Callable[[Run], Figures]]:
         ConfigError: if the recipe has other parts than a bundle, or such a stage was done before from
             something else: their weights would not go together.
     """
-    if run.inputs.start is None:
+    if run.start is None:
         return {}
     fault = bundle_fault(run.recipe)
     if fault:
@@ -121,7 +120,7 @@ def taken_stages(run: Run) -> dict[str, Callable[[Run], Figures]]:
     taken = {"vision": take_vision, "dual-encoder": take_dual_encoder, "qformer": take_qformer}
     if run.inputs.language_model is None:
         taken["language-model"] = take_language_model
-    source = _source(_bundle(run))["from"]
+    source = _source(run.start)["from"]
     for name in taken:
         found = figures_of(run.folder, name)
         if found is not None and found.get("from") != source:
