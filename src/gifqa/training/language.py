@@ -126,12 +126,14 @@ class LanguageStage:
         return Batch(samples, rows, self.sequences(samples), self.data.targets.answers(samples), kept)
 
     def draw_head_batch(self) -> Batch | None:
-        """The questions that the language model does not read."""
+        """The questions that the language model does not read; as fewer as there are more frames of each."""
         if not self.settings.head_questions:
             return None
         samples = self.sampler.draw(self.settings.head_questions)
         rows = self.frames.draw(samples, self.chance)
-        return Batch(samples, rows, self.sequences(samples), self.data.targets.answers(samples), None)
+        samples = samples[: max(1, len(samples) // max(map(len, rows)))]
+        answers = self.data.targets.answers(samples)
+        return Batch(samples, rows[: len(samples)], self.sequences(samples), answers, None)
 
     def sequences(self, samples: Sequence[Sample], *, with_answers: bool = True) -> LanguageBatch:
         """Questions and answers as token sequences."""
@@ -145,8 +147,7 @@ class LanguageStage:
             grid = torch.zeros_like(grid)
         question, question_mask = self.questions([batch.samples[index].question for index in chosen])
         kept = None if batch.kept is None else batch.kept[list(chosen)]
-        sequences = take_sequences(batch.sequences, chosen)
-        answers = batch.answers[list(chosen)]
+        sequences, answers = take_sequences(batch.sequences, chosen), batch.answers[list(chosen)]
         part = Pass(grid, frame_mask, question, question_mask, sequences, answers, kept)
         return on_device(part, self.device)
 
@@ -215,10 +216,9 @@ class LanguageStage:
 
     def state(self) -> dict[str, Any]:
         """See `gifqa.training.stage.Stage`."""
-        decoder = self.learner.decoder
         state = {
             "trained": {name: value.detach() for name, value in self.trained().items()},
-            "decoder": {} if decoder is None else decoder.state_dict(),
+            "decoder": self.learner.decoder.state_dict() if self.learner.decoder else {},
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.mean.values,
