@@ -119,25 +119,6 @@ def test_losses_fall_on_one_batch_that_is_learnt_by_heart(make_stage):
         assert losses[-1][name] < 0.5 * losses[0][name], name
 
 
-def test_questions_for_the_head_alone_share_its_loss_and_leave_the_language_model(make_stage):
-    stage = make_stage(head_questions=12)
-    batch, more = stage.draw_batch(), stage.draw_head_batch()
-    _, alone = gradients(stage, batch)
-    stage.optimizer.zero_grad(set_to_none=True)
-    losses, _ = stage.add_up(batch, more)
-
-    parts = [stage.learner.eval()(stage.load_pass(batch, range(8)))["answer"]]
-    parts.append(stage.learner.answers(stage.load_pass(more, range(12)))["answer"])
-    known = batch.counts()["answer"] + more.counts()["answer"]
-    assert losses["answer"] == pytest.approx(float(sum(parts).detach()) / known, rel=1e-4)
-    moved = dict(stage.learner.named_parameters())
-    lora = next(name for name in alone if "lora_B" in name)
-    assert torch.equal(moved[lora].grad, alone[lora])
-    head = next(name for name in alone if "answer_head" in name)
-    assert not torch.allclose(moved[head].grad, alone[head])
-    assert stage.train_step()["samples"] == 8
-
-
 def test_a_step_counts_what_it_read(make_stage):
     stage = make_stage()
     batch = stage.draw_batch()

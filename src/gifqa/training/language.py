@@ -1,7 +1,7 @@
 """The last stage of training: connector, projection and LoRA learn what the language model should say.
 
-The answer head, where there is one, keeps its loss, so that its scores stay true to the moving connector, and
-may learn from more than the batch. Masked video modelling is a switch (`gifqa.training.masking`).
+The answer head, where there is one, keeps its loss, so that its scores stay true to the moving connector. The
+loss of masked video modelling is a switch (`gifqa.training.masking`).
 
 A step's batch is `batch_size` times `gradient_accumulation` samples, however many processes share it: each
 reads its part in `gradient_accumulation` passes, and the sum of all gradients is that of the batch as one.
@@ -28,7 +28,7 @@ from gifqa.training.data.store import FeatureStore, TextStore
 from gifqa.training.data.targets import Targets
 from gifqa.training.gradients import add_gradients, add_values
 from gifqa.training.language_validation import Figure, greedy_answer, pick_shown, summary, token_figures
-from gifqa.training.learner import LanguageLearner, parameter_groups
+from gifqa.training.learner import LanguageLearner
 from gifqa.training.loop.distribution import Processes
 from gifqa.training.loop.schedule import RunningMean, cosine_rate
 from gifqa.training.loop.sharding import load_values, shard, share_of, share_state, whole
@@ -81,10 +81,10 @@ class LanguageStage:
         self.sampler = Sampler(data.targets.annotations, data.texts, settings.seed)
         self.learner = LanguageLearner(model, settings)
         if self.processes.shards:
-            shard(self.learner, self.learner.layers(), ("answers", "scores", "write"), self.processes)
+            shard(self.learner, self.learner.layers(), ("scores", "write"), self.processes)
         else:
             self.learner.to(self.processes.device)
-        self.optimizer = torch.optim.AdamW(parameter_groups(self.learner, settings), betas=(0.9, 0.98))
+        self.optimizer = torch.optim.AdamW(self._groups(), betas=(0.9, 0.98))
         rate = cosine_rate(settings.warmup_steps, settings.steps, LOWEST_RATE)
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
         self.mean = RunningMean(self.trained(), settings.average_decay, delay=10)
@@ -104,6 +104,18 @@ class LanguageStage:
     def trained(self) -> dict[str, Tensor]:
         """The parameters of the model that this stage moves, by name."""
         return {name: value for name, value in self.model.named_parameters() if value.requires_grad}
+
+    def _groups(self) -> list[dict[str, Any]]:
+        """Parameters by learning rate, those of a decoder of masked video modelling included."""
+        settings = self.settings
+        moved = {name: value for name, value in self.learner.named_parameters() if value.requires_grad}
+        lora = [value for name, value in moved.items() if "lora_" in name]
+        rest = [value for name, value in moved.items() if "lora_" not in name]
+        groups = [
+            {"params": lora, "lr": settings.lora_learning_rate, "weight_decay": 0.0},
+            {"params": rest, "lr": settings.qformer_learning_rate, "weight_decay": 0.02},
+        ]
+        return [group for group in groups if group["params"]]
 
     def draw(self) -> list[Sample]:
         """Samples of a batch: captions as answers to `DESCRIBE_QUESTION`, and questions."""
@@ -125,16 +137,6 @@ class LanguageStage:
             kept = draw_kept(count, len(samples), self.settings.mvm, self.chance, always_kept=always_kept)
         return Batch(samples, rows, self.sequences(samples), self.data.targets.answers(samples), kept)
 
-    def draw_head_batch(self) -> Batch | None:
-        """The questions that the language model does not read; as fewer as there are more frames of each."""
-        if not self.settings.head_questions:
-            return None
-        samples = self.sampler.draw(self.settings.head_questions)
-        rows = self.frames.draw(samples, self.chance)
-        samples = samples[: max(1, len(samples) // max(map(len, rows)))]
-        answers = self.data.targets.answers(samples)
-        return Batch(samples, rows[: len(samples)], self.sequences(samples), answers, None)
-
     def sequences(self, samples: Sequence[Sample], *, with_answers: bool = True) -> LanguageBatch:
         """Questions and answers as token sequences."""
         answers = [sample.answer if with_answers else "" for sample in samples]
@@ -147,7 +149,8 @@ class LanguageStage:
             grid = torch.zeros_like(grid)
         question, question_mask = self.questions([batch.samples[index].question for index in chosen])
         kept = None if batch.kept is None else batch.kept[list(chosen)]
-        sequences, answers = take_sequences(batch.sequences, chosen), batch.answers[list(chosen)]
+        sequences = take_sequences(batch.sequences, chosen)
+        answers = batch.answers[list(chosen)]
         part = Pass(grid, frame_mask, question, question_mask, sequences, answers, kept)
         return on_device(part, self.device)
 
@@ -166,7 +169,7 @@ class LanguageStage:
         self.learner.train()
         self.optimizer.zero_grad(set_to_none=True)
         batch = self.draw_batch()
-        losses, counted = self.add_up(batch, self.draw_head_batch())
+        losses, counted = self.add_up(batch)
         moved = [value for group in self.optimizer.param_groups for value in group["params"]]
         add_gradients(moved, self.processes)
         losses = add_values(losses, self.processes)
@@ -179,36 +182,32 @@ class LanguageStage:
         self.mean.update(self.trained(), self.step)
         return losses | counted
 
-    def add_up(
-        self, batch: Batch, head_batch: Batch | None = None
-    ) -> tuple[dict[str, float], dict[str, float]]:
-        """Gradients and losses of this process's passes, each divided by the counts of the whole batches.
+    def add_up(self, batch: Batch) -> tuple[dict[str, float], dict[str, float]]:
+        """Gradients and losses of this process's passes, each divided by the counts of the whole batch.
 
         Returns:
-            The losses' parts, which add up over the processes; samples and tokens read, the head's excepted.
+            The losses' parts, which add up over the processes to those of the batch; samples and tokens read.
         """
-        settings, counts, processes = self.settings, batch.counts(), self.processes
+        settings, counts = self.settings, batch.counts()
         weights = {"language": 1.0, "answer": settings.answer_weight, "mvm": settings.mvm.weight}
         passes = cut(
-            batch, settings.gradient_accumulation, processes.count, bucketing=settings.length_bucketing
-        )[processes.rank]
-        work = [(self.learner.forward, batch, chosen) for chosen in passes]
-        if head_batch is not None:
-            counts["answer"] += head_batch.counts()["answer"]
-            [chosen] = cut(head_batch, 1, processes.count, bucketing=False)[processes.rank]
-            work.append((self.learner.answers, head_batch, chosen))
+            batch, settings.gradient_accumulation, self.processes.count, bucketing=settings.length_bucketing
+        )
         losses: defaultdict[str, float] = defaultdict(float)
-        for read, source, chosen in work:
-            found = read(self.load_pass(source, chosen))
-            shares = {name: value / counts[name] for name, value in found.items() if counts[name]}
+        counted = {"samples": 0.0, "tokens": 0.0}
+        for chosen in passes[self.processes.rank]:
+            part = self.load_pass(batch, chosen)
+            shares = {
+                name: value / counts[name] for name, value in self.learner(part).items() if counts[name]
+            }
             torch.autograd.backward(
                 torch.stack([weights[name] * value for name, value in shares.items()]).sum()
             )
             for name, value in shares.items():
                 losses[name] += value.item()
-        read_rows = [index for chosen in passes for index in chosen]
-        tokens = float(batch.sequences.attention_mask[read_rows].sum())
-        return dict(losses), {"samples": float(len(read_rows)), "tokens": tokens}
+            counted["samples"] += len(chosen)
+            counted["tokens"] += int(part.sequences.attention_mask.sum())
+        return dict(losses), counted
 
     def weights(self) -> dict[str, Tensor]:
         """The running mean of the trained parameters."""
@@ -216,9 +215,10 @@ class LanguageStage:
 
     def state(self) -> dict[str, Any]:
         """See `gifqa.training.stage.Stage`."""
+        decoder = self.learner.decoder
         state = {
             "trained": {name: value.detach() for name, value in self.trained().items()},
-            "decoder": self.learner.decoder.state_dict() if self.learner.decoder else {},
+            "decoder": {} if decoder is None else decoder.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "average": self.mean.values,

@@ -74,16 +74,6 @@ class LanguageLearner(nn.Module):
                 found["mvm"] = self.mvm(hidden, read, embeds, part)
         return found
 
-    def answers(self, part: Pass) -> dict[str, Tensor]:
-        """The sum of the answer head's loss alone, "answer"; the language model reads nothing.
-
-        Args:
-            part: of a model with an answer head.
-        """
-        head: Any = self.model.answer_head
-        with self.autocast(part):
-            return {"answer": summed_cross_entropy(head(self.states(part)), part.answers, UNKNOWN)}
-
     def scores(self, part: Pass) -> tuple[Tensor, Tensor]:
         """Logits (M, V) where a label follows, and those labels (M,), all tokens read."""
         model, sequences = self.model, part.sequences
@@ -150,18 +140,6 @@ class LanguageLearner(nn.Module):
     def autocast(self, part: Pass) -> torch.autocast:
         """The recipe's precision."""
         return autocast(part.grid.device.type, wanted=self.settings.precision == "bf16")
-
-
-def parameter_groups(learner: nn.Module, settings: LanguageTraining) -> list[dict[str, Any]]:
-    """What is trained, by learning rate; a decoder of masked video modelling learns as the connector does."""
-    moved = {name: value for name, value in learner.named_parameters() if value.requires_grad}
-    lora = [value for name, value in moved.items() if "lora_" in name]
-    rest = [value for name, value in moved.items() if "lora_" not in name]
-    groups = [
-        {"params": lora, "lr": settings.lora_learning_rate, "weight_decay": 0.0},
-        {"params": rest, "lr": settings.qformer_learning_rate, "weight_decay": 0.02},
-    ]
-    return [group for group in groups if group["params"]]
 
 
 def enable_checkpointing(language_model: Any) -> None:

@@ -173,9 +173,6 @@ class LanguageTraining(Settings):
     average_decay: Share = 0.995
     answer_weight: Weight = 0.3
     """Of the answer head's loss beside the language model's; 0 leaves the head out."""
-    head_questions: Count = 0
-    """Questions to a step that only connector and answer head read, beside the batch; the head's loss is one
-    mean over both."""
     hint: bool = True
     """The first visual token stands once more right before the answer."""
     mvm: MaskedVideoModelling = MaskedVideoModelling()

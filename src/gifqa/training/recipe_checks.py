@@ -98,11 +98,6 @@ def _check_stages(recipe: "Recipe") -> None:
             f'connector.projection is "{recipe.connector.projection}", but the pretraining of the Q-Former '
             'trains one of the kind "sphere". Leave it out, or set pretraining.steps = 0.'
         )
-    if language.head_questions and not language.answer_weight:
-        raise ValueError(
-            f"language.head_questions is {language.head_questions}, but language.answer_weight 0: no "
-            "answer head is there to read them. Set either."
-        )
     low, high = language.mvm.rate_range
     if low > high or high == 1:
         raise ValueError(
