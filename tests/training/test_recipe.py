@@ -51,11 +51,11 @@ def test_an_empty_recipe_has_the_defaults(write):
 def test_overrides_stand_over_the_file(write):
     recipe = load_recipe(
         write("[pretraining]\nsteps = 500\nseed = 3"),
-        ["pretraining.steps=700", "language.vision=pooled", 'name="own"', "pretraining.blind = true"],
+        ["pretraining.steps=700", "language.patience=2", 'name="own"', "pretraining.blind = true"],
     )
 
     assert (recipe.pretraining.steps, recipe.pretraining.seed) == (700, 3)
-    assert (recipe.language.vision, recipe.name, recipe.pretraining.blind) == ("pooled", "own", True)
+    assert (recipe.language.patience, recipe.name, recipe.pretraining.blind) == (2, "own", True)
 
 
 def test_a_recipe_is_frozen():
@@ -108,6 +108,7 @@ def test_a_recipe_is_frozen():
             '[connector]\nkind = "mlp"\n[pretraining]\nsteps = 0\n[language]\nvision = "pooled"',
             'language.vision is "pooled", which takes the place of the connector, but connector.kind is',
         ),
+        ('[language]\nvision = "pooled"', 'language.vision is "pooled", and a bundle reads grids. Correct it'),
         (
             "[qformer]\ngrid_size = 80",
             "qformer.grid_size is 80, but the tower efficientnet-lite2 has 81 cells",

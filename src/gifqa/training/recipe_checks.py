@@ -20,6 +20,8 @@ def check_recipe(recipe: "Recipe") -> None:
     _check_dimensions(recipe)
     _check_stages(recipe)
     fault = bundle_fault(recipe)
+    if recipe.language.vision == "pooled":
+        fault = fault or 'language.vision is "pooled", and a bundle reads grids'
     if recipe.ends_with == "bundle" and fault:
         raise ValueError(f'{fault}. Correct it, or set ends_with = "checkpoint".')
 
