@@ -6,7 +6,7 @@ checkpoint/  what it runs with torch, in the layout of `save_pretrained`
 
 import json
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from safetensors.torch import load_file
 from torch import Tensor
@@ -21,7 +21,6 @@ from gifqa.model.hugging_face_vision import load_hugging_face_vision
 from gifqa.model.inventory import FIGURES, write_checksums
 from gifqa.model.text import load_text_tower
 from gifqa.model.vision import VisionTower, load_vision_tower
-from gifqa.prompt import STATEMENT_ANSWERS
 from gifqa.training.building import load_heads, load_trained, merge_lora
 from gifqa.training.calibration import accuracy, fit_calibration, judge
 from gifqa.training.data.samples import Sample
@@ -30,7 +29,7 @@ from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.run_folder import figures_of
 from gifqa.training.run_state import Figures, Run
 
-CALIBRATION_QUESTIONS = 600
+CALIBRATION_QUESTIONS = {"open": 600, "yes/no": 600, "options": 600}
 """At most so many of each kind."""
 
 
@@ -70,31 +69,23 @@ def export(run: Run) -> Figures:
 
 
 def calibration_samples(run: Run) -> dict[str, list[Sample]]:
-    """Validation questions by kind: as many that people asked as were made of captions, where there are."""
+    """Validation questions by kind; a kind's sources are drawn alike."""
     groups = run.seen["val"].by_source()
     chance = random.Random(run.recipe.validation.seed)
+    yes_no = [*groups["caption-yes/no"], *(s for s in groups["vqa2-yn"] if s.answer in {"yes", "no"})]
     kinds = {
-        "open": [groups["visual7w"], groups["caption-open"]],
-        "yes/no": [
-            [sample for sample in groups["vqa2-yn"] if sample.answer in STATEMENT_ANSWERS],
-            groups["caption-yes/no"],
-        ],
-        "options": [[sample for sample in groups["visual7w"] if sample.options]],
+        "open": [*groups["caption-open"], *groups["visual7w"]],
+        "yes/no": yes_no,
+        "options": [sample for sample in groups["visual7w"] if sample.options],
     }
-    drawn = {kind: draw_evenly(sources, CALIBRATION_QUESTIONS, chance) for kind, sources in kinds.items()}
+    without = {
+        kind: [sample if kind == "options" else _openly(sample) for sample in samples]
+        for kind, samples in kinds.items()
+    }
     return {
-        kind: samples if kind == "options" else [_openly(sample) for sample in samples]
-        for kind, samples in drawn.items()
+        kind: chance.sample(samples, min(CALIBRATION_QUESTIONS[kind], len(samples)))
+        for kind, samples in without.items()
     }
-
-
-def draw_evenly(sources: Sequence[Sequence[Sample]], total: int, chance: random.Random) -> list[Sample]:
-    """At most `total` samples, equally many of each source, shuffled; what small ones lack is made up for."""
-    drawn: list[Sample] = []
-    for place, source in enumerate(sorted(sources, key=len)):
-        share = (total - len(drawn)) // (len(sources) - place)
-        drawn += chance.sample(source, min(share, len(source)))
-    return chance.sample(drawn, len(drawn))
 
 
 def _openly(sample: Sample) -> Sample:
