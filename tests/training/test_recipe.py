@@ -108,7 +108,10 @@ def test_a_recipe_is_frozen():
             '[connector]\nkind = "mlp"\n[pretraining]\nsteps = 0\n[language]\nvision = "pooled"',
             'language.vision is "pooled", which takes the place of the connector, but connector.kind is',
         ),
-        ('[language]\nvision = "pooled"', 'language.vision is "pooled", and a bundle reads grids. Correct it'),
+        (
+            '[language]\nvision = "pooled"',
+            'language.vision is "pooled", and a bundle reads grids. Correct it',
+        ),
         (
             "[qformer]\ngrid_size = 80",
             "qformer.grid_size is 80, but the tower efficientnet-lite2 has 81 cells",
