@@ -20,8 +20,6 @@ def check_recipe(recipe: "Recipe") -> None:
     _check_dimensions(recipe)
     _check_stages(recipe)
     fault = bundle_fault(recipe)
-    if recipe.language.vision == "pooled":
-        fault = fault or 'language.vision is "pooled", and a bundle reads grids'
     if recipe.ends_with == "bundle" and fault:
         raise ValueError(f'{fault}. Correct it, or set ends_with = "checkpoint".')
 
@@ -121,6 +119,14 @@ def _check_stages(recipe: "Recipe") -> None:
 
 def bundle_fault(recipe: "Recipe") -> str | None:
     """What keeps a recipe's model from being exported as a bundle; None if nothing does."""
+    fault = parts_fault(recipe)
+    if fault is None and recipe.language.vision == "pooled":
+        fault = 'language.vision is "pooled", and a bundle reads grids'
+    return fault
+
+
+def parts_fault(recipe: "Recipe") -> str | None:
+    """What a recipe's model is made of otherwise than a bundle, of the parts that `--from` takes; None if nothing."""
     language = recipe.language
     needed = {
         "vision.tower": (recipe.vision.tower, EFFICIENTNET),

@@ -19,7 +19,7 @@ from gifqa.model.vision import HEAD_CHANNELS, load_vision_tower
 from gifqa.training.data.store import TextStore
 from gifqa.training.loop.checkpoints import save_weights
 from gifqa.training.qformer import PretrainingQFormer
-from gifqa.training.recipe_checks import bundle_fault
+from gifqa.training.recipe_checks import parts_fault
 from gifqa.training.run_folder import figures_of
 from gifqa.training.run_state import Figures, Run
 from gifqa.training.towers import save_tower
@@ -110,7 +110,7 @@ def taken_stages(run: Run) -> dict[str, Callable[[Run], Figures]]:
     """
     if run.start is None:
         return {}
-    fault = bundle_fault(run.recipe)
+    fault = parts_fault(run.recipe)
     if fault:
         raise ConfigError(
             f"--from takes the parts of a bundle, and the recipe {run.recipe.name!r} has others ({fault}). "
