@@ -126,7 +126,7 @@ def bundle_fault(recipe: "Recipe") -> str | None:
 
 
 def parts_fault(recipe: "Recipe") -> str | None:
-    """What a recipe's model is made of otherwise than a bundle, of the parts that `--from` takes; None if nothing."""
+    """The first part of a recipe's model that a bundle has otherwise, as `--from` compares; None if none."""
     language = recipe.language
     needed = {
         "vision.tower": (recipe.vision.tower, EFFICIENTNET),
