@@ -69,7 +69,9 @@ def drawn_samples(annotations: Annotations, args: argparse.Namespace) -> list[Sa
         ConfigError: if that is nothing.
     """
     quotas = {("captions", "open"): args.open, ("captions", "yes/no"): args.yes_no}
-    samples = draw(read_samples(annotations, args.split), quotas, limit=args.limit, seed=args.seed)
+    found = read_samples(annotations, args.split)
+    wanted = [sample for sample in found if args.origin in (None, sample.origin)]
+    samples = draw(wanted, quotas, limit=args.limit, seed=args.seed)
     if not samples:
         raise ConfigError(
             f"--split is {args.split}, and the annotations have no question of it; their records "
@@ -108,6 +110,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--split", default="test")
     parser.add_argument("--open", type=int, default=1500, help="open questions made of photo captions")
     parser.add_argument("--yes-no", type=int, default=600, help="yes/no questions made of photo captions")
+    parser.add_argument("--origin", choices=("human", "captions"), help="one of the two sets; default: both")
     parser.add_argument("--limit", type=int, help="at most so many of each sort, for a first look")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(

@@ -31,7 +31,7 @@ from gifqa.answering.lite import MAX_ANSWER_TOKENS, NUM_CANDIDATES, Opinions
 from gifqa.model.generation import write_greedily
 from gifqa.model.precision import compute_dtype
 from gifqa.model.text import encode_ids, load_text_tower
-from gifqa.prompt import STATEMENT_ANSWERS, is_yes_no, normalise_answer
+from gifqa.prompt import STATEMENT_ANSWERS, is_yes_no, normalise_answer, yes_no_kind
 from gifqa.training.building import load_trained, merge_lora
 from gifqa.training.calibration import Judged, fit_calibration
 from gifqa.training.data.batches import fixed_rows, pack_grids
@@ -61,7 +61,7 @@ class RunAnswerer:
             kind, candidates = "options", list(options)
             head = log_softmax(self._scores(states, [normalise_answer(option) for option in options]).numpy())
         elif is_yes_no(question):
-            kind, candidates = "yes/no", list(STATEMENT_ANSWERS)
+            kind, candidates = yes_no_kind(question), list(STATEMENT_ANSWERS)
             head = log_softmax(self._known(logits, states, candidates).numpy())
         else:
             kind, candidates = "open", self._proposed(logits, embeds)

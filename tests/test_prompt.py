@@ -9,6 +9,7 @@ from gifqa.prompt import (
     is_yes_no,
     normalise_answer,
     question_prompt,
+    yes_no_kind,
 )
 
 
@@ -46,6 +47,22 @@ def test_questions_for_yes_or_no(question):
 )
 def test_questions_for_another_answer(question):
     assert not is_yes_no(question)
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Is this a church?", "are these people asleep", "Could that be a boat?", "Isn't it raining?"],
+)
+def test_a_question_that_points_is_of_its_own_kind(question):
+    assert yes_no_kind(question) == "is this"
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["Is the dog brown?", "Is there a dog in this?", "Are there any?", "Is Itchy here?", ""],
+)
+def test_a_question_that_names_its_subject_is_a_plain_one(question):
+    assert yes_no_kind(question) == "yes/no"
 
 
 @pytest.mark.parametrize(

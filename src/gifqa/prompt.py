@@ -1,10 +1,13 @@
 """Every prompt string, and the clean-up of answers: one place for training, inference and measuring."""
 
 import re
+from typing import Literal, get_args
 
 DESCRIBE_QUESTION = "What is happening in the GIF?"
 """The question that stands for `describe()`; in training its answers are whole captions."""
 STATEMENT_ANSWERS = ("yes", "no")
+YesNoKind = Literal["yes/no", "is this"]
+YES_NO_KINDS: tuple[YesNoKind, ...] = get_args(YesNoKind)
 QUESTION_PROMPT = "Question: {question}\nAnswer:"
 CAPTION_PROMPT = "Describe the GIF.\nAnswer:"
 TEXT_PROMPT = "{text}\n\n{prompt}"
@@ -19,6 +22,7 @@ _AUXILIARY = (
 _YES_NO = re.compile(_AUXILIARY, re.IGNORECASE)
 _POINTER = re.compile(r"(?:(?:there|it|this|that|these|those|they|any|be)\b ?)+", re.IGNORECASE)
 """What a yes/no question has for a subject that no caption names."""
+_POINTED_AT = re.compile(rf"{_AUXILIARY} (?:it|this|that|these|those|they)\b", re.IGNORECASE)
 _POINTER_LAST = re.compile(rf"(?:^|{_AUXILIARY} )(?:it|this|that|these|those|they)$", re.IGNORECASE)
 _DOING = re.compile(rf"what {_AUXILIARY} (.+?) doing\b(.*)", re.IGNORECASE)
 _ATTRIBUTE = re.compile(
@@ -56,6 +60,15 @@ def text_prompt(text: str, question: str) -> str:
 def is_yes_no(question: str) -> bool:
     """Whether the question begins as one answered by yes or no and offers no alternatives with "or"."""
     return bool(_YES_NO.match(question.strip())) and " or " not in question.lower()
+
+
+def yes_no_kind(question: str) -> YesNoKind:
+    """Whether a yes/no question names what it asks about, or only points at it: "Is this a church?".
+
+    People ask the second kind about what they see, so that "no" is nearly true: a chapel, a ship that is no
+    cruise ship. Such questions are harder than how well the words fit the frames would let one think.
+    """
+    return "is this" if _POINTED_AT.match(question.strip()) else "yes/no"
 
 
 def as_statement(question: str, answer: str) -> str:

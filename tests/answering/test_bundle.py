@@ -23,6 +23,14 @@ def test_a_bundle_knows_its_config_and_files(write_bundle):
     assert bundle.path("vision.onnx") == folder / "vision.onnx"
 
 
+def test_an_older_bundle_answers_questions_that_point_as_its_other_yes_no_ones(write_bundle):
+    calibrated = {kind: {**NEUTRAL, "slope": place} for place, kind in enumerate(KINDS) if kind != "is this"}
+    found = Bundle(write_bundle(config={"calibration": calibrated})).config.calibration
+
+    assert set(found) == set(KINDS)
+    assert found["is this"] == found["yes/no"] != found["open"]
+
+
 def test_the_digest_is_that_of_all_files(write_bundle):
     folder = write_bundle()
     before = Bundle(folder).digest
@@ -94,7 +102,7 @@ def test_another_format_is_refused(write_bundle, given):
         ({"colour": "red"}, r"config.json: colour: Extra inputs are not permitted; export the bundle again"),
         ({"max_frames": "many"}, r"config.json: max_frames: Input should be a valid integer"),
         ({"calibration": {"open": {**NEUTRAL, "heat": 1}}}, r"calibration.open.heat: Extra inputs"),
-        ({"calibration": {"open": NEUTRAL}}, r"calibration: .*it is for open, not for open, yes/no, options"),
+        ({"calibration": {"open": NEUTRAL}}, r"calibration: .*it is for open, not for open, yes/no, is this"),
     ],
 )
 def test_a_config_with_other_keys_or_values_is_refused(write_bundle, changes, message):

@@ -146,6 +146,19 @@ def test_the_offset_of_yes_is_for_yes_alone(make_runtime):
     assert (after - before)[0] - (after - before)[1] == pytest.approx(2.0, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    ("question", "kind", "answer"),
+    [("Is the dog red?", "yes/no", "yes"), ("Is this a cat?", "is this", "no")],
+)
+def test_a_question_that_points_has_its_own_calibration(make_runtime, question, kind, answer):
+    runtime = make_runtime(head_weight=0.0, language_weight=0.0, fit_weight=0.0, yes_offset=2.0)
+    calibration = runtime.bundle.config.calibration
+    calibration["is this"] = calibration["is this"].model_copy(update={"yes_offset": -2.0})
+
+    assert weighed(runtime, "red", question).kind == kind
+    assert LiteAnswerer(runtime).answer(keyframes_of("red"), question).text == answer
+
+
 @pytest.mark.parametrize("options", [("A dog", "the cat"), ("Red!", "blue", "green"), ("2", "two dogs")])
 def test_options_are_answered_as_the_user_wrote_them(make_runtime, options):
     reply = LiteAnswerer(make_runtime()).answer(keyframes_of("cat"), "What is it?", options=options)

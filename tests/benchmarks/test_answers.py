@@ -296,6 +296,16 @@ def test_samples_are_written_without_a_model(run_script, tiny_data, tmp_path):
     } == set(rows[0])
 
 
+@pytest.mark.parametrize("origin", ["human", "captions"])
+def test_one_of_the_two_sets_can_be_asked_alone(run_script, tiny_data, tmp_path, origin):
+    every, alone = tmp_path / "every.jsonl", tmp_path / "alone.jsonl"
+    run_script("answers", *flags(tiny_data), "--write-samples", every)
+    run_script("answers", *flags(tiny_data), "--write-samples", alone, "--origin", origin)
+
+    lines = every.read_text().splitlines()
+    assert alone.read_text().splitlines() == [x for x in lines if json.loads(x)["origin"] == origin] != lines
+
+
 def test_a_split_without_questions_is_an_error(run_script, tiny_data):
     with pytest.raises(SystemExit, match="--split is lunch, and the annotations have no question of it"):
         run_script("answers", *flags(tiny_data), "--split", "lunch")

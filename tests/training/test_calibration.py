@@ -9,6 +9,7 @@ torch = pytest.importorskip("torch")
 
 from gifqa.answering.bundle import Calibration  # noqa: E402
 from gifqa.answering.lite import Opinions  # noqa: E402
+from gifqa.prompt import YES_NO_KINDS  # noqa: E402
 from gifqa.training import calibration as module  # noqa: E402
 from gifqa.training.calibration import Judged, accuracy, fit_calibration, fit_platt, judge  # noqa: E402
 
@@ -23,7 +24,7 @@ def synthetic(chance, count, truth, *, kind="open", num_candidates=5):
     judged = []
     for _ in range(count):
         head, language, fit = chance.normal(0, 2.0, (3, num_candidates)).astype(np.float32)
-        names = ("yes", "no") if kind == "yes/no" else tuple("abcdefgh"[:num_candidates])
+        names = ("yes", "no") if kind in YES_NO_KINDS else tuple("abcdefgh"[:num_candidates])
         opinions = Opinions(kind, names, head, language, fit)
         shares = opinions.shares(truth).astype(np.float64)
         judged.append(Judged(opinions, int(chance.choice(num_candidates, p=shares / shares.sum()))))
@@ -80,9 +81,10 @@ def test_questions_without_a_right_candidate_are_wrong_whoever_wins():
     assert fit_calibration(unanswerable).confidence(0.9) < 0.1
 
 
-def test_weights_of_yes_and_no_are_found_again():
+@pytest.mark.parametrize("kind", YES_NO_KINDS)
+def test_weights_of_yes_and_no_are_found_again(kind):
     truth = weights_of(0.8, 0.3, 0.0, yes_offset=-0.7)
-    judged = synthetic(np.random.default_rng(4), 4000, truth, kind="yes/no", num_candidates=2)
+    judged = synthetic(np.random.default_rng(4), 4000, truth, kind=kind, num_candidates=2)
     found = fit_calibration(judged)
 
     given = [found.head_weight, found.language_weight, found.fit_weight, found.yes_offset]

@@ -3,14 +3,18 @@
 import shutil
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 pytest.importorskip("torch")
 pytest.importorskip("accelerate")
 
 from gifqa.answering.bundle import KINDS, SHIPPED, Bundle
+from gifqa.answering.lite import Opinions
 from gifqa.model.export import NEUTRAL
 from gifqa.training import release
+from gifqa.training.calibration import Judged
+from gifqa.training.data.samples import Sample
 
 
 @pytest.mark.parametrize("start", [Bundle(), None])
@@ -30,3 +34,31 @@ def test_what_validation_does_not_ask_keeps_the_calibration_of_the_start(monkeyp
 
     expected = Bundle().config.calibration if start else dict.fromkeys(KINDS, NEUTRAL)
     assert Bundle(tmp_path / "bundle").config.calibration == expected
+
+
+def test_questions_that_only_point_are_calibrated_by_themselves():
+    questions = [("Is this a church?", "no"), ("Is the dog brown?", "yes"), ("Is this red?", "a bit")]
+    asked = [Sample("a.jpg", question, answer, "vqa2-yn", "yes/no") for question, answer in questions]
+    groups = {"caption-yes/no": [], "caption-open": [], "visual7w": [], "vqa2-yn": asked}
+    validation = SimpleNamespace(by_source=lambda: groups)
+    recipe = SimpleNamespace(validation=SimpleNamespace(seed=0))
+    found = release.calibration_samples(SimpleNamespace(seen={"val": validation}, recipe=recipe))
+
+    assert set(found) == set(KINDS)
+    assert [sample.question for sample in found["is this"]] == ["Is this a church?"]
+    assert [sample.question for sample in found["yes/no"]] == ["Is the dog brown?"]
+
+
+def test_without_questions_that_point_they_are_weighed_as_other_yes_no_ones(monkeypatch, tmp_path):
+    shutil.copytree(SHIPPED, tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
+    opinions = Opinions("yes/no", ("yes", "no"), *np.log([[0.8, 0.2]] * 2), np.zeros(2))
+    asked = {kind: ["?"] * (kind == "yes/no") for kind in KINDS}
+    monkeypatch.setattr(release, "load_heads", lambda run: None)
+    monkeypatch.setattr(release, "calibration_samples", lambda run: asked)
+    monkeypatch.setattr(release, "judge", lambda *args: [Judged(opinions, 0)] if args[3] else [])
+    recipe = SimpleNamespace(language=SimpleNamespace(num_frames=4))
+    release.calibrate(SimpleNamespace(folder=tmp_path, start=None, recipe=recipe, store=None))
+    found = Bundle(tmp_path / "bundle").config.calibration
+
+    assert found["is this"] == found["yes/no"] != NEUTRAL
+    assert found["open"] == found["options"] == NEUTRAL

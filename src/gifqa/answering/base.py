@@ -92,7 +92,7 @@ class Answer:
     keyframes: Keyframes
     """The frames the model looked at, in time order."""
     model: str
-    """Name and version of the model, for example `gifqa-lite 0.2.0`."""
+    """Name and version of the model, for example `gifqa-lite 0.2.1`."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Seconds by stage: model, load, decode, encode, select, answer, and total."""
     warnings: tuple[str, ...] = ()

@@ -28,9 +28,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 
 from gifqa.errors import CheckpointError
+from gifqa.prompt import YES_NO_KINDS
 
 FORMAT = 1
-KINDS = ("open", "yes/no", "options")
+KINDS = ("open", *YES_NO_KINDS, "options")
 """Of questions; each is calibrated by itself."""
 SHIPPED = Path(__file__).parents[1] / "bundle"
 REQUIRED = frozenset(
@@ -91,13 +92,15 @@ class BundleConfig(BaseModel):
     num_key_value_heads: int
     head_size: int
     calibration: dict[str, Calibration]
-    """By kind of question, all of `KINDS`."""
+    """By kind of question, all of `KINDS`; older bundles have none for "is this" and use that of "yes/no"."""
     figures: dict[str, Any] = {}
     """What was measured when it was exported."""
 
     @field_validator("calibration")
     @classmethod
     def _has_all_kinds(cls, calibration: dict[str, Calibration]) -> dict[str, Calibration]:
+        if "yes/no" in calibration:
+            calibration = {"is this": calibration["yes/no"], **calibration}
         if set(calibration) != set(KINDS):
             raise ValueError(f"it is for {', '.join(calibration) or 'nothing'}, not for {', '.join(KINDS)}")
         return calibration

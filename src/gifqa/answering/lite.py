@@ -26,10 +26,12 @@ from gifqa.errors import ConfigError
 from gifqa.prompt import (
     DESCRIBE_QUESTION,
     STATEMENT_ANSWERS,
+    YES_NO_KINDS,
     as_statement,
     is_yes_no,
     normalise_answer,
     question_prompt,
+    yes_no_kind,
 )
 from gifqa.retrieval.clip_cut import Keyframes
 from gifqa.retrieval.embedder import FrameFeatures
@@ -70,7 +72,7 @@ class Opinions:
     """The candidates for an answer and what each part of the model thinks of them."""
 
     kind: str
-    """Of the question: "open", "yes/no" or "options"; each has its own calibration."""
+    """Of the question, one of `gifqa.answering.bundle.KINDS`; each has its own calibration."""
     candidates: tuple[str, ...]
     head: Floats
     """Log-probabilities by the answer head, (candidates,)."""
@@ -83,7 +85,7 @@ class Opinions:
         """Softmax of their weighted sum, float32 (candidates,)."""
         scores = calibration.head_weight * self.head + calibration.language_weight * self.language
         scores = scores + calibration.fit_weight * self.fit
-        if self.kind == "yes/no":
+        if self.kind in YES_NO_KINDS:
             is_yes = [normalise_answer(word) == "yes" for word in self.candidates]
             scores = scores + calibration.yes_offset * np.array(is_yes)
         shares: Floats = np.exp(log_softmax(scores.astype(np.float32)))
@@ -164,7 +166,7 @@ class LiteAnswerer:
             candidates = list(options)
             plain = [normalise_answer(option) or option for option in options]
             is_statement = sorted(plain) == sorted(STATEMENT_ANSWERS)
-            kind = "yes/no" if is_statement else "options"
+            kind = yes_no_kind(question) if is_statement else "options"
             scores = (
                 self._known_scores(logits, state, plain) if is_statement else self._head_scores(state, plain)
             )

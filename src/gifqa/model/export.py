@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from gifqa.answering.bundle import FORMAT, LANGUAGE_MODEL, BundleConfig, Calibration, write_checksums
+from gifqa.answering.bundle import FORMAT, KINDS, LANGUAGE_MODEL, BundleConfig, Calibration, write_checksums
 from gifqa.errors import CheckpointError
 from gifqa.extras import require
 from gifqa.model.dual_encoder import DualEncoderHeads
@@ -122,7 +122,7 @@ def export_bundle(parts: Parts, folder: Path, *, name: str, version: str) -> Bun
         num_layers=language.num_hidden_layers,
         num_key_value_heads=language.num_key_value_heads,
         head_size=language.hidden_size // language.num_attention_heads,
-        calibration=dict.fromkeys(("open", "yes/no", "options"), NEUTRAL),
+        calibration=dict.fromkeys(KINDS, NEUTRAL),
     )
     write_config(config, folder)
     return config

@@ -21,7 +21,7 @@ from gifqa.answering.bundle import SURE, Calibration
 from gifqa.answering.decoder import log_softmax
 from gifqa.answering.lite import LiteAnswerer, Opinions
 from gifqa.model.dual_encoder import DualEncoderHeads
-from gifqa.prompt import normalise_answer
+from gifqa.prompt import YES_NO_KINDS, normalise_answer
 from gifqa.training.data.batches import fixed_rows
 from gifqa.training.data.samples import Sample
 from gifqa.training.data.store import FeatureStore
@@ -84,7 +84,7 @@ def fit_calibration(judged: Sequence[Judged]) -> Calibration:
     """
     if not judged:
         raise ValueError("a calibration needs at least one judged question; none was given")
-    weights = fit_yes_no(judged) if judged[0].opinions.kind == "yes/no" else search_weights(judged)
+    weights = fit_yes_no(judged) if judged[0].opinions.kind in YES_NO_KINDS else search_weights(judged)
     slope, offset = fit_platt(*winners(judged, weights))
     return weights.model_copy(update={"slope": slope, "offset": offset})
 

@@ -21,15 +21,17 @@ from gifqa.model.hugging_face_vision import load_hugging_face_vision
 from gifqa.model.inventory import FIGURES, write_checksums
 from gifqa.model.text import load_text_tower
 from gifqa.model.vision import VisionTower, load_vision_tower
+from gifqa.prompt import STATEMENT_ANSWERS, YES_NO_KINDS, yes_no_kind
 from gifqa.training.building import load_heads, load_trained, merge_lora
 from gifqa.training.calibration import accuracy, fit_calibration, judge
 from gifqa.training.data.samples import Sample
 from gifqa.training.loop.checkpoints import READ_ERRORS, load_weights, reason
+from gifqa.training.loop.progress import progress_bar
 from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.run_folder import figures_of
 from gifqa.training.run_state import Figures, Run
 
-CALIBRATION_QUESTIONS = {"open": 600, "yes/no": 600, "options": 600}
+CALIBRATION_QUESTIONS = 600
 """At most so many of each kind."""
 
 
@@ -69,13 +71,17 @@ def export(run: Run) -> Figures:
 
 
 def calibration_samples(run: Run) -> dict[str, list[Sample]]:
-    """Validation questions by kind; a kind's sources are drawn alike."""
+    """Validation questions by kind, drawn from all of its sources together."""
     groups = run.seen["val"].by_source()
     chance = random.Random(run.recipe.validation.seed)
-    yes_no = [*groups["caption-yes/no"], *(s for s in groups["vqa2-yn"] if s.answer in {"yes", "no"})]
+    yes_no = [
+        sample
+        for sample in (*groups["caption-yes/no"], *groups["vqa2-yn"])
+        if sample.answer in STATEMENT_ANSWERS
+    ]
     kinds = {
         "open": [*groups["caption-open"], *groups["visual7w"]],
-        "yes/no": yes_no,
+        **{kind: [one for one in yes_no if yes_no_kind(one.question) == kind] for kind in YES_NO_KINDS},
         "options": [sample for sample in groups["visual7w"] if sample.options],
     }
     without = {
@@ -83,7 +89,7 @@ def calibration_samples(run: Run) -> dict[str, list[Sample]]:
         for kind, samples in kinds.items()
     }
     return {
-        kind: chance.sample(samples, min(CALIBRATION_QUESTIONS[kind], len(samples)))
+        kind: chance.sample(samples, min(CALIBRATION_QUESTIONS, len(samples)))
         for kind, samples in without.items()
     }
 
@@ -106,13 +112,14 @@ def calibrate(run: Run) -> Figures:
     found: dict[str, Calibration] = {}
     figures: Figures = {}
     for kind, samples in calibration_samples(run).items():
-        judged = [
-            one
-            for one in judge(answerer, heads, run.store, samples, run.recipe.language.num_frames)
-            if one.opinions.kind == kind
-        ]
+        judged = []
+        with progress_bar(f"calibrate, {kind}", 0, len(samples), wanted=True) as bar:
+            for one in judge(answerer, heads, run.store, samples, run.recipe.language.num_frames):
+                judged.append(one)
+                bar.show(len(judged), "")
+        judged = [one for one in judged if one.opinions.kind == kind]
         if not judged:
-            found[kind] = unasked.get(kind, NEUTRAL)
+            found[kind] = unasked.get(kind, found.get("yes/no", NEUTRAL) if kind == "is this" else NEUTRAL)
             continue
         found[kind] = fit_calibration(judged)
         figures[f"{kind} accuracy"] = round(accuracy(judged, found[kind]), 4)
