@@ -1,13 +1,12 @@
 """Every prompt string, and the clean-up of answers: one place for training, inference and measuring."""
 
 import re
-from typing import Literal, get_args
 
 DESCRIBE_QUESTION = "What is happening in the GIF?"
 """The question that stands for `describe()`; in training its answers are whole captions."""
 STATEMENT_ANSWERS = ("yes", "no")
-YesNoKind = Literal["yes/no", "is this"]
-YES_NO_KINDS: tuple[YesNoKind, ...] = get_args(YesNoKind)
+YES_NO_KINDS = ("yes/no", "is this")
+"""Of questions for yes or no; see `yes_no_kind`."""
 QUESTION_PROMPT = "Question: {question}\nAnswer:"
 CAPTION_PROMPT = "Describe the GIF.\nAnswer:"
 TEXT_PROMPT = "{text}\n\n{prompt}"
@@ -62,8 +61,8 @@ def is_yes_no(question: str) -> bool:
     return bool(_YES_NO.match(question.strip())) and " or " not in question.lower()
 
 
-def yes_no_kind(question: str) -> YesNoKind:
-    """Whether a yes/no question names what it asks about, or only points at it: "Is this a church?".
+def yes_no_kind(question: str) -> str:
+    """Which of `YES_NO_KINDS`: a question that names its subject, or one that points: "Is this a church?".
 
     People ask the second kind about what they see, so that "no" is nearly true: a chapel, a ship that is no
     cruise ship. Such questions are harder than how well the words fit the frames would let one think.
