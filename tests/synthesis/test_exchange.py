@@ -46,6 +46,14 @@ def test_what_is_there_and_who_it_is(exchange):
     assert {("Is there a dog?", "yes"), ("Is there a horse?", "no")} <= asked["c"]
 
 
+def test_what_has_no_singular_is_asked_for_as_it_is_said(exchange):
+    asked = exchange(
+        a=["The scissors are on a table.", "The scissors are open."],
+        b=["A horse runs on a beach.", "A horse is running.", "A horse is wet."],
+    )
+    assert ("Are there scissors?", "yes") in asked["a"] and ("Are there scissors?", "no") in asked["b"]
+
+
 def test_an_object_is_asked_for_too(exchange):
     asked = exchange(a=["A boy is holding an old umbrella."], b=["A boy is holding a phone."])
     assert asked["a"] == {("Is the boy holding an umbrella?", "yes"), ("Is the boy holding a phone?", "no")}

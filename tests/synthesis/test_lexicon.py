@@ -44,10 +44,9 @@ def test_a_vague_caption_leaves_no_rivals(lexicon):
 
 
 def test_articles(lexicon):
-    said = [
-        lexicon.with_article(word) for word in ("dog", "elephant", "jeans", "wine", "hot-dog", "unicycle")
-    ]
-    assert said == ["a dog", "an elephant", "jeans", "wine", "a hot dog", "a unicycle"]
+    words = ("dog", "elephant", "jeans", "wine", "hot-dog", "unicycle", "scissor", "luggage")
+    said = [lexicon.with_article(word) for word in words]
+    assert said == ["a dog", "an elephant", "jeans", "wine", "a hot dog", "a unicycle", "scissors", "luggage"]
 
 
 def test_tables_name_each_other():

@@ -25,6 +25,9 @@ SHORT = [
     ("Man in black shirt playing tennis.", "Who is wearing a black shirt?", "man"),
     ("A man on snowboard is smiling.", "Who is on a snowboard?", "man"),
     ("A man is eating pizza.", "Who is eating pizza?", "man"),
+    ("A herd of sheep is standing on top of a hill.", "What is standing on top of a hill?", "sheep"),
+    ("A man holding a half eaten hot dog.", "Who is holding a half eaten hot dog?", "man"),
+    ("A car is blowing smoke.", "What is blowing smoke?", "car"),
 ]
 
 

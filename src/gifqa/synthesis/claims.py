@@ -88,17 +88,19 @@ def claims_of(caption: ParsedCaption) -> Iterator[Claim]:
 
 
 def _things(caption: ParsedCaption) -> Iterator[Claim]:
-    """Is there a dog?"""
+    """Is there a dog? Are there scissors?"""
     lexicon = caption.lexicon
     for noun in caption.nouns:
         word = lemma(noun)
         known = lexicon.class_of.get(word) in _SHOWN_CLASSES and lexicon.concept_of(word) is not None
         if known and word not in lexicon.words("nouns", "ambiguous") and not is_denied(noun):
+            thing = lexicon.with_article(word)
+            be = "Are" if thing in lexicon.words("articles", "plural_only") else "Is"
             yield Claim(
                 caption,
                 rule="exists",
-                lead="Is there ",
-                said=lexicon.with_article(word),
+                lead="",
+                said=f"{be} there {thing}",
                 tail="?",
                 frames=("there",),
                 meaning=senses_of(word, lexicon),

@@ -236,7 +236,10 @@ def _missing_article(head: Token) -> str:
         return ""
     if any(child.dep_ in ("det", "poss", "nummod", "quantmod", "predet") for child in head.lefts):
         return ""
-    return "an " if head.doc[head.left_edge.i].lower_[0] in "aeiou" else "a "
+    first, last = head.doc[head.left_edge.i].lower_, head.i + 1 == len(head.doc)
+    if first in ("a", "an", "the") or (not last and head.nbor().lower_ == "of"):
+        return ""  # an article that the parser hung elsewhere; "on top of"
+    return f"{lexicon.article(first)} "
 
 
 def prepositional_phrase(prep: Token, *, adjectives: bool = True) -> str | None:
