@@ -1,5 +1,6 @@
 """The last stages of a recipe."""
 
+import json
 import shutil
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from gifqa.model.export import NEUTRAL
 from gifqa.training import release
 from gifqa.training.calibration import Judged
 from gifqa.training.data.samples import Sample
+from gifqa.training.starting import CALIBRATION
 
 
 @pytest.mark.parametrize("start", [Bundle(), None])
@@ -22,13 +24,11 @@ def test_what_validation_does_not_ask_keeps_the_calibration_of_the_start(monkeyp
     shutil.copytree(SHIPPED, tmp_path / "bundle", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(release, "load_heads", lambda run: None)
     monkeypatch.setattr(release, "calibration_samples", lambda run: {kind: [] for kind in KINDS})
-    language = SimpleNamespace(num_frames=4)
-    run = SimpleNamespace(
-        folder=tmp_path,
-        start=start,
-        recipe=SimpleNamespace(language=language),
-        store=None,
-    )
+    if start:
+        values = {kind: one.model_dump() for kind, one in start.config.calibration.items()}
+        (tmp_path / CALIBRATION).write_text(json.dumps(values))
+    recipe = SimpleNamespace(language=SimpleNamespace(num_frames=4))
+    run = SimpleNamespace(folder=tmp_path, recipe=recipe, store=None)
 
     assert release.calibrate(run) == {}
 
@@ -57,7 +57,7 @@ def test_without_questions_that_point_they_are_weighed_as_other_yes_no_ones(monk
     monkeypatch.setattr(release, "calibration_samples", lambda run: asked)
     monkeypatch.setattr(release, "judge", lambda *args: [Judged(opinions, 0)] if args[3] else [])
     recipe = SimpleNamespace(language=SimpleNamespace(num_frames=4))
-    release.calibrate(SimpleNamespace(folder=tmp_path, start=None, recipe=recipe, store=None))
+    release.calibrate(SimpleNamespace(folder=tmp_path, recipe=recipe, store=None))
     found = Bundle(tmp_path / "bundle").config.calibration
 
     assert found["is this"] == found["yes/no"] != NEUTRAL

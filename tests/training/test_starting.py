@@ -75,6 +75,7 @@ def test_the_parts_of_the_bundle_stand_where_training_leaves_them(inputs, towers
     assert qformer["language_projection.embedding_norm"] == pytest.approx(vocabulary["norm"])
     run = Run(Recipe(), inputs, folder, threads=1)
     assert run.tokenizer.encode(" cat").ids
+    assert starting.calibration_of_start(run) == Bundle().config.calibration
 
 
 def test_stages_that_were_trained_are_not_mixed_with_those_of_a_bundle(inputs, tmp_path):
@@ -105,7 +106,7 @@ def test_a_language_model_that_was_named_is_not_taken_from_the_bundle(tmp_path):
 
     assert "language-model" not in taken_stages(given)
     assert "qformer" in taken_stages(given)
-    assert taken_stages(without) == {}
+    assert taken_stages(without) == {} == starting.calibration_of_start(without)
 
 
 def test_the_answers_that_the_bundle_knows_are_among_the_texts(tmp_path):

@@ -30,6 +30,7 @@ from gifqa.training.loop.progress import progress_bar
 from gifqa.training.recipe_checks import EFFICIENTNET
 from gifqa.training.run_folder import figures_of
 from gifqa.training.run_state import Figures, Run
+from gifqa.training.starting import calibration_of_start
 
 CALIBRATION_QUESTIONS = 600
 """At most so many of each kind."""
@@ -52,7 +53,7 @@ def read_references(run: Run) -> Tensor:
 
 
 def export(run: Run) -> Figures:
-    """Stage `export`: the bundle's folder, not yet calibrated."""
+    """Stage `export`: the bundle's folder, calibrated as what the run started from was, or not yet."""
     text, tokenizer = load_text_tower(run.recipe.text.tower)
     heads = load_heads(run)
     parts = Parts(
@@ -66,7 +67,9 @@ def export(run: Run) -> Figures:
         references=read_references(run),
     )
     folder = run.folder / "bundle"
-    export_bundle(parts, folder, name=f"gifqa-{run.recipe.name}", version=run.recipe.version)
+    config = export_bundle(parts, folder, name=f"gifqa-{run.recipe.name}", version=run.recipe.version)
+    calibration = config.calibration | calibration_of_start(run)
+    write_config(config.model_copy(update={"calibration": calibration}), folder)
     return {"megabytes": round(sum(path.stat().st_size for path in folder.iterdir()) / 1e6, 1)}
 
 
@@ -108,7 +111,7 @@ def calibrate(run: Run) -> Figures:
     folder = run.folder / "bundle"
     answerer = LiteAnswerer(LiteRuntime(Bundle(folder)))
     heads = load_heads(run)
-    unasked = {} if run.start is None else run.start.config.calibration
+    unasked = calibration_of_start(run)
     found: dict[str, Calibration] = {}
     figures: Figures = {}
     for kind, samples in calibration_samples(run).items():

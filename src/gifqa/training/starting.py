@@ -10,7 +10,7 @@ from collections.abc import Callable
 import torch
 from safetensors.torch import save_file
 
-from gifqa.answering.bundle import LANGUAGE_MODEL, Bundle
+from gifqa.answering.bundle import LANGUAGE_MODEL, Bundle, Calibration
 from gifqa.errors import CheckpointError, ConfigError
 from gifqa.model.bundle_weights import language_weights, load_graph
 from gifqa.model.dual_encoder import DualEncoderHeads
@@ -20,9 +20,12 @@ from gifqa.training.data.store import TextStore
 from gifqa.training.loop.checkpoints import save_weights
 from gifqa.training.qformer import PretrainingQFormer
 from gifqa.training.recipe_checks import parts_fault
-from gifqa.training.run_folder import figures_of
+from gifqa.training.run_folder import figures_of, read_json
 from gifqa.training.run_state import Figures, Run
 from gifqa.training.towers import save_tower
+
+CALIBRATION = "calibration.json"
+"""In the run's folder: how sure the bundle was of its answers, for the kinds that validation does not ask."""
 
 
 def take_vision(run: Run) -> Figures:
@@ -62,7 +65,10 @@ def take_language_model(run: Run) -> Figures:
 
 
 def take_qformer(run: Run) -> Figures:
-    """Stage `qformer`: Q-Former, projection and answer head; the known answers stay what they are."""
+    """Stage `qformer`: Q-Former, projection and answer head; the known answers stay what they are.
+
+    The bundle's calibration is left in the run's folder: `gifqa export` does not know the start.
+    """
     bundle = _bundle(run)
     answers = list(bundle.answers)
     tower, tokenizer = load_text_tower(run.recipe.text.tower)
@@ -77,7 +83,16 @@ def take_qformer(run: Run) -> Figures:
     norm = float(model.language_projection.embedding_norm)
     vocabulary = {"answers": answers, "words": [], "norm": norm}
     (run.folder / "vocabulary.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    calibration = {kind: one.model_dump() for kind, one in bundle.config.calibration.items()}
+    (run.folder / CALIBRATION).write_text(json.dumps(calibration), encoding="utf-8")
     return _source(bundle)
+
+
+def calibration_of_start(run: Run) -> dict[str, Calibration]:
+    """By kind of question, of the bundle that the run started from; empty without one."""
+    path = run.folder / CALIBRATION
+    found = read_json(path) if path.is_file() else {}
+    return {kind: Calibration.model_validate(values) for kind, values in found.items()}
 
 
 def known_answers(run: Run) -> set[str]:
