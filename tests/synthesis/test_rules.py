@@ -26,6 +26,7 @@ SHORT = [
     ("A man on snowboard is smiling.", "Who is on a snowboard?", "man"),
     ("A man is eating pizza.", "Who is eating pizza?", "man"),
     ("A herd of sheep is standing on top of a hill.", "What is standing on top of a hill?", "sheep"),
+    ("A bear sits on some kind of seat.", "What animal is sitting on some kind of seat?", "bear"),
     ("A man holding a half eaten hot dog.", "Who is holding a half eaten hot dog?", "man"),
     ("A car is blowing smoke.", "What is blowing smoke?", "car"),
 ]
