@@ -42,11 +42,33 @@ def test_questions_that_only_point_are_calibrated_by_themselves():
     groups = {"caption-yes/no": [], "caption-open": [], "visual7w": [], "vqa2-yn": asked}
     validation = SimpleNamespace(by_source=lambda: groups)
     recipe = SimpleNamespace(validation=SimpleNamespace(seed=0))
-    found = release.calibration_samples(SimpleNamespace(seen={"val": validation}, recipe=recipe))
+    store = SimpleNamespace(is_clip=lambda name: False)
+    found = release.calibration_samples(SimpleNamespace(seen={"val": validation}, recipe=recipe, store=store))
 
     assert set(found) == set(KINDS)
     assert [sample.question for sample in found["is this"]] == ["Is this a church?"]
     assert [sample.question for sample in found["yes/no"]] == ["Is the dog brown?"]
+
+
+@pytest.mark.parametrize(
+    ("clips", "photos", "expected"),
+    [(5, 900, (5, 595)), (900, 900, (300, 300)), (900, 10, (590, 10)), (3, 4, (3, 4))],
+)
+def test_half_of_the_questions_are_about_clips_if_there_are_so_many(clips, photos, expected):
+    names = [f"{place}.gif" for place in range(clips)] + [f"{place}.jpg" for place in range(photos)]
+    samples = [Sample(name, "What is it?", "dog", "caption-open", "animal") for name in names]
+    store = SimpleNamespace(is_clip=lambda name: name.endswith(".gif"))
+    groups = {"caption-yes/no": [], "caption-open": samples, "visual7w": [], "vqa2-yn": []}
+    validation = SimpleNamespace(by_source=lambda: groups)
+    recipe = SimpleNamespace(validation=SimpleNamespace(seed=0))
+    run = SimpleNamespace(seen={"val": validation}, recipe=recipe, store=store)
+    drawn = [sample.picture for sample in release.calibration_samples(run)["open"]]
+
+    assert (
+        sum(name.endswith(".gif") for name in drawn),
+        sum(name.endswith(".jpg") for name in drawn),
+    ) == expected
+    assert len(set(drawn)) == len(drawn)
 
 
 def test_without_questions_that_point_they_are_weighed_as_other_yes_no_ones(monkeypatch, tmp_path):

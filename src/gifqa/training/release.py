@@ -25,6 +25,7 @@ from gifqa.prompt import STATEMENT_ANSWERS, YES_NO_KINDS, yes_no_kind
 from gifqa.training.building import load_heads, load_trained, merge_lora
 from gifqa.training.calibration import accuracy, fit_calibration, judge
 from gifqa.training.data.samples import Sample
+from gifqa.training.data.store import FeatureStore
 from gifqa.training.loop.checkpoints import READ_ERRORS, load_weights, reason
 from gifqa.training.loop.progress import progress_bar
 from gifqa.training.recipe_checks import EFFICIENTNET
@@ -74,7 +75,7 @@ def export(run: Run) -> Figures:
 
 
 def calibration_samples(run: Run) -> dict[str, list[Sample]]:
-    """Validation questions by kind, drawn from all of its sources together."""
+    """Validation questions by kind: half of them about clips, as far as there are so many."""
     groups = run.seen["val"].by_source()
     chance = random.Random(run.recipe.validation.seed)
     yes_no = [
@@ -91,10 +92,16 @@ def calibration_samples(run: Run) -> dict[str, list[Sample]]:
         kind: [sample if kind == "options" else _openly(sample) for sample in samples]
         for kind, samples in kinds.items()
     }
-    return {
-        kind: chance.sample(samples, min(CALIBRATION_QUESTIONS, len(samples)))
-        for kind, samples in without.items()
-    }
+    return {kind: _draw(samples, run.store, chance) for kind, samples in without.items()}
+
+
+def _draw(samples: list[Sample], store: FeatureStore, chance: random.Random) -> list[Sample]:
+    clips = [sample for sample in samples if store.is_clip(sample.picture)]
+    photos = [sample for sample in samples if not store.is_clip(sample.picture)]
+    half = CALIBRATION_QUESTIONS // 2
+    count = min(len(clips), max(half, CALIBRATION_QUESTIONS - len(photos)))
+    others = min(len(photos), CALIBRATION_QUESTIONS - count)
+    return [*chance.sample(clips, count), *chance.sample(photos, others)]
 
 
 def _openly(sample: Sample) -> Sample:
