@@ -164,9 +164,10 @@ class Lexicon:
     def with_article(self, concept: str) -> str:
         """The concept as a question names it: "a dog", "an apple", "bread", "scissors"."""
         word = concept.replace("-", " ")
-        if f"{word}s" in self.words("articles", "plural_only"):
+        plural_only = self.words("articles", "plural_only")
+        if f"{word}s" in plural_only:
             return f"{word}s"
-        if word in self.words("articles", "plural_only") or word in self.words("articles", "mass"):
+        if word in plural_only or word in self.words("articles", "mass"):
             return word
         return f"{self.article(word)} {word}"
 

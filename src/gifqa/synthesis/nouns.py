@@ -236,8 +236,8 @@ def _missing_article(head: Token) -> str:
         return ""
     if any(child.dep_ in ("det", "poss", "nummod", "quantmod", "predet") for child in head.lefts):
         return ""
-    first, last = head.doc[head.left_edge.i].lower_, head.i + 1 == len(head.doc)
-    if first in ("a", "an", "the") or (not last and head.nbor().lower_ == "of") or head.head.lower_ == "of":
+    first, following = head.doc[head.left_edge.i].lower_, head.doc[head.i + 1 : head.i + 2].text.lower()
+    if first in ("a", "an", "the") or "of" in (following, head.head.lower_):
         return ""  # an article that the parser hung elsewhere; "on top of"; "some kind of seat"
     return f"{lexicon.article(first)} "
 

@@ -116,7 +116,8 @@ def calibrate(run: Run) -> Figures:
     started from.
     """
     folder = run.folder / "bundle"
-    answerer = LiteAnswerer(LiteRuntime(Bundle(folder)))
+    bundle = Bundle(folder)
+    answerer = LiteAnswerer(LiteRuntime(bundle))
     heads = load_heads(run)
     unasked = calibration_of_start(run)
     found: dict[str, Calibration] = {}
@@ -124,17 +125,17 @@ def calibrate(run: Run) -> Figures:
     for kind, samples in calibration_samples(run).items():
         judged = []
         with progress_bar(f"calibrate, {kind}", 0, len(samples), wanted=True) as bar:
-            for one in judge(answerer, heads, run.store, samples, run.recipe.language.num_frames):
-                judged.append(one)
-                bar.show(len(judged), "")
-        judged = [one for one in judged if one.opinions.kind == kind]
+            asked = judge(answerer, heads, run.store, samples, run.recipe.language.num_frames)
+            for count, one in enumerate(asked, start=1):
+                if one.opinions.kind == kind:
+                    judged.append(one)
+                bar.show(count, "")
         if not judged:
             found[kind] = unasked.get(kind, found.get("yes/no", NEUTRAL) if kind == "is this" else NEUTRAL)
             continue
         found[kind] = fit_calibration(judged)
         figures[f"{kind} accuracy"] = round(accuracy(judged, found[kind]), 4)
-    config = Bundle(folder).config
-    write_config(config.model_copy(update={"calibration": found, "figures": figures}), folder)
+    write_config(bundle.config.model_copy(update={"calibration": found, "figures": figures}), folder)
     return figures
 
 
