@@ -3,15 +3,17 @@
     loops     samples a second of both, in alternating blocks on the same samples
     memory    the peak of a process that reads the data, trains, validates and saves
     masked    the masked pass of masked video modelling beside the full pass, forward and backward
+    packed    captions a second with up to five of a picture in one sample beside one in each
 
     python benchmarks/training_speed.py RUN --data DIR --pairs photos.jsonl clips.jsonl
-        [--blocks 3] [--steps 2] [--batch-size N] [--vocabulary 49152] [--only loops memory masked]
+        [--blocks 3] [--steps 2] [--batch-size N] [--vocabulary 49152] [--only loops memory masked packed]
         [--recipe TOML] [--json FILE] [--markdown FILE]
 
 The straightforward loop has the vision tower in it, scores the whole vocabulary at every position of a batch
 padded to its longest sample, and its vocabulary is not cut: RUN's is filled up to --vocabulary tokens, whose
 rows are made up, since only their cost counts. Connector, LoRA, precision, optimiser and samples are those of
-the other; pictures are decoded before the clock starts, and text states are cached for both.
+the other; pictures are decoded before the clock starts, and text states are cached for both. There a sample
+has one caption.
 
 Close what else uses the processor. Linux and macOS only.
 """
@@ -30,6 +32,7 @@ from reporting import ABSENT, Table, Target, add_output_flags, run, target_table
 from speed import run_python
 from training_runs import add_run_flags, changed, language_stage, open_run, positive, with_recipe
 
+from gifqa.training.data.batches import caption_sample
 from gifqa.training.language import LanguageStage
 from gifqa.training.masking import ReadSequences, draw_kept, drop_tokens
 from gifqa.training.parts import Batch, Pass
@@ -37,7 +40,7 @@ from gifqa.training.recipe import MaskedVideoModelling
 from gifqa.training.run_state import Run
 from gifqa.training.stages import validation_samples
 
-PARTS = ("loops", "memory", "masked")
+PARTS = ("loops", "memory", "masked", "packed")
 GIGABYTE = 10**9
 MEMORY_STEPS = 6
 MEMORY_SAMPLES = 128
@@ -45,6 +48,7 @@ MEMORY_SAMPLES = 128
 DRAWS = 8
 """Batches of which memory is measured with the one of most frames."""
 PASSES = 5
+PACKED_PICTURES, PACKED_CAPTIONS = 8, 5
 SPEEDUP = "times as fast as the straightforward loop"
 
 
@@ -58,8 +62,8 @@ def main() -> None:
     figures: dict[str, Any] = {}
     if "memory" in args.only:  # first, while this process holds nothing
         figures["memory"] = measure_memory(args)
-    if {"loops", "masked"} & set(args.only):
-        finished = open_few_steps(args)
+    if {"loops", "masked", "packed"} & set(args.only):
+        finished = open_few_steps(args, captions_per_picture=1)
         stage = language_stage(finished)
         batches = [stage.draw_batch() for _ in range(args.blocks * args.steps)]
         if "loops" in args.only:
@@ -67,14 +71,16 @@ def main() -> None:
             figures["loops"] = measure_loops(stage, plain, batches, args.steps)
         if "masked" in args.only:
             figures["masked"] = measure_masked(stage, batches[0])
+        if "packed" in args.only:
+            figures["packed"] = measure_packed(stage, args.blocks)
     aims = targets(figures)
     figures["targets"] = [target.to_dict() for target in aims]
     write_report("training_speed", args, figures, [table(figures), target_table(aims)], began)
 
 
-def open_few_steps(args: argparse.Namespace) -> Run:
-    """The run by its own recipe, without masked video modelling and cut down to a few steps."""
-    language = {
+def open_few_steps(args: argparse.Namespace, **settings: int) -> Run:
+    """The run with some settings of its stage changed, cut down to a few steps, without masking."""
+    language = settings | {
         "steps": MEMORY_STEPS, "warmup_steps": 1, "validate_every": MEMORY_STEPS,
         "mvm": {"weight": 0.0}, "samples_shown": 0, "tensorboard": False, "wandb": False,
     }  # fmt: skip
@@ -152,6 +158,26 @@ def read_once(stage: LanguageStage, part: Pass, embeds: torch.Tensor, kept: torc
     loss.backward()
 
 
+def measure_packed(stage: LanguageStage, blocks: int) -> dict[str, Any]:
+    """Captions a second, in turns: those of a picture in one sample, and in a sample each."""
+    captions = stage.sampler.captions
+    names = sorted(captions, key=lambda name: -len(captions[name]))[:PACKED_PICTURES]
+    shown = [(name, captions[name][:PACKED_CAPTIONS]) for name in names]
+    together = [caption_sample(name, *texts) for name, texts in shown]
+    apart = [caption_sample(name, text) for name, texts in shown for text in texts]
+    batches = {"packed": stage.fixed_batch(together), "single": stage.fixed_batch(apart)}
+    rates: dict[str, list[float]] = {name: [] for name in batches}
+    for turn in range(blocks + 1):
+        for name, found in rates.items():
+            began = time.perf_counter()
+            take_step(stage, batches[name])
+            if turn:  # the first warms up
+                found.append(len(apart) / (time.perf_counter() - began))
+    ratio = statistics.median(rates["packed"]) / statistics.median(rates["single"])
+    lengths = {name: int(batch.sequences.attention_mask.sum()) for name, batch in batches.items()}
+    return {"captions_per_second": rates, "ratio": ratio, "captions": len(apart), "positions": lengths}
+
+
 def measure_memory(args: argparse.Namespace) -> dict[str, Any]:
     """The peak of a process of its own that does what `train_a_little` does."""
     words: list[Any] = [args.run, "--data", args.data, "--child"]
@@ -207,6 +233,11 @@ def table(figures: dict[str, Any]) -> Table:
         for name, seconds in masked["seconds"].items():
             label = f"{name} pass, {masked['positions'][name]} positions"
             lines.append((label, *_cells(seconds, " s", 2)))
+    if "packed" in figures:
+        packed = figures["packed"]
+        for name, rates in packed["captions_per_second"].items():
+            label = f"captions, {name}, {packed['positions'][name]} positions for {packed['captions']}"
+            lines.append((label, *_cells(rates, " captions/s", 1)))
     return Table("Training of the stage `language`", ("measured", "median", "blocks"), tuple(lines))
 
 

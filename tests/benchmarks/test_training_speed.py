@@ -23,10 +23,10 @@ def tower(script, monkeypatch, tiny_backbone):
     return tower
 
 
-def test_both_loops_and_both_passes_stand_side_by_side(run_script, finished_run, tower, tmp_path):
+def test_what_is_compared_stands_side_by_side(run_script, finished_run, tower, tmp_path):
     report = tmp_path / "speed.json"
     shown = run_script(
-        "training_speed", *finished_run.words, *SMALL, "--only", "loops", "masked", "--json", report
+        "training_speed", *finished_run.words, *SMALL, "--only", "loops", "masked", "packed", "--json", report
     )
     figures = json.loads(report.read_text())
 
@@ -35,6 +35,9 @@ def test_both_loops_and_both_passes_stand_side_by_side(run_script, finished_run,
     assert all(rate > 0 for rate in loops["gifqa"] + loops["plain"])
     assert loops["tower_seconds_per_step"] > 0
     assert masked["positions"]["masked"] < masked["positions"]["full"]
+    packed = figures["packed"]
+    assert 0 < packed["positions"]["packed"] <= packed["positions"]["single"]
+    assert packed["ratio"] > 0 and len(packed["captions_per_second"]["single"]) == 2
     assert [target["is_met"] is None for target in figures["targets"]] == [False, True, False]
     assert "straightforward loop" in shown and "not measured" in shown
 

@@ -59,7 +59,7 @@ def test_labels_are_the_answer_and_its_end_and_nothing_of_prompt_and_pictures(ba
 
 
 def test_the_hint_stands_right_before_the_answer(batch):
-    for row, position in enumerate(batch.hint_position.tolist()):
+    for row, position in batch.hint_mask.nonzero().tolist():
         assert batch.labels[row, position] == IGNORE_INDEX
         assert batch.labels[row, position + 1] != IGNORE_INDEX
 
@@ -67,7 +67,7 @@ def test_the_hint_stands_right_before_the_answer(batch):
 def test_without_an_answer_the_sequence_ends_at_the_hint(tokenizer):
     batch = build_language_batch(tokenizer, QUESTIONS[:1], [""], K, EOS)
 
-    assert batch.hint_position.item() == batch.input_ids.shape[1] - 1
+    assert batch.hint_mask.nonzero().tolist() == [[0, batch.input_ids.shape[1] - 1]]
     assert set(batch.labels[0].tolist()) == {IGNORE_INDEX}
 
 
@@ -76,7 +76,7 @@ def test_visual_tokens_stand_in_their_places_and_the_first_one_twice(model, batc
     embeds = model.inputs_embeds(visual, batch)
 
     torch.testing.assert_close(embeds[:, :K], visual)
-    for row, position in enumerate(batch.hint_position.tolist()):
+    for row, position in batch.hint_mask.nonzero().tolist():
         torch.testing.assert_close(embeds[row, position], visual[row, 0])
         words = model.language_model.get_input_embeddings()(batch.input_ids[row])
         torch.testing.assert_close(embeds[row, K:position], words[K:position])
@@ -110,6 +110,30 @@ def test_batched_is_single(model, batch, tokenizer):
     torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("design", ["model", "plain"])
+def test_answers_of_one_row_are_read_as_if_each_had_a_row_of_its_own(design, tokenizer, request):
+    model = request.getfixturevalue(design)
+    rows = [ANSWERS, ANSWERS[:1]]
+    packed = model.language_batch(tokenizer, QUESTIONS, rows)
+    visual = torch.randn(2, model.num_visual_tokens, 32)
+    with torch.no_grad():
+        together, labels = model.answer_logits(visual, packed)
+        alone = [
+            model.answer_logits(visual[row : row + 1], model.language_batch(tokenizer, [question], [answer]))
+            for row, (question, answers) in enumerate(zip(QUESTIONS, rows, strict=True))
+            for answer in answers
+        ]
+
+    torch.testing.assert_close(together, torch.cat([logits for logits, _ in alone]), atol=1e-5, rtol=1e-5)
+    assert labels.tolist() == torch.cat([labels for _, labels in alone]).tolist()
+    counts = [len(labels) for _, labels in alone]
+    assert packed.label_weights.sum(1).tolist() == [(counts[0] + counts[1]) / 2, counts[2]]
+    unpacked = sum(
+        int(model.language_batch(tokenizer, QUESTIONS[:1], [one]).attention_mask.sum()) for one in ANSWERS
+    )
+    assert packed.attention_mask[0].sum() < unpacked
+
+
 def test_forward_gives_the_loss_that_trains_every_part(model, batch):
     model.train()
     grid, frames = torch.randn(2, 2, 4, 6), torch.ones(2, 2, dtype=torch.bool)
@@ -141,7 +165,7 @@ def test_without_a_hint_the_answer_follows_the_prompt(plain, tokenizer):
     visual = torch.randn(2, 2, 32)
     words = plain.language_model.get_input_embeddings()(batch.input_ids)
 
-    assert batch.hint_position is None
+    assert batch.hint_mask is None
     torch.testing.assert_close(plain.inputs_embeds(visual, batch)[:, 2:], words[:, 2:])
 
 

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 torch = pytest.importorskip("torch")
@@ -15,6 +17,7 @@ from gifqa.prompt import DESCRIBE_QUESTION  # noqa: E402
 from gifqa.training.data.batches import draw_validation  # noqa: E402
 from gifqa.training.data.targets import Targets  # noqa: E402
 from gifqa.training.language import LanguageData, LanguageStage  # noqa: E402
+from gifqa.training.parts import Batch  # noqa: E402
 from gifqa.training.recipe import LanguageTraining, MaskedVideoModelling  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*is_gradient_checkpointing.*:FutureWarning")
@@ -79,6 +82,26 @@ def test_only_connector_projection_head_and_lora_are_trained(make_stage):
         "connector", "language_projection", "answer_head", "language_model",
     }  # fmt: skip
     assert all("lora_" in name for name in names if name.startswith("language_model"))
+
+
+def test_the_captions_of_a_picture_share_a_sample_and_count_as_one(make_stage):
+    stage = make_stage(captions_per_picture=2, caption_share=0.5, batch_size=6)
+    stage.learner.eval()
+    packed = stage.draw_batch()
+    assert [len(sample.other_answers) for sample in packed.samples] == [1, 1, 1, 0, 0, 0]
+
+    nats = weight = 0.0
+    for sample, shown in zip(packed.samples, packed.rows, strict=True):
+        answers = (sample.answer, *sample.other_answers)
+        alone = [replace(sample, answer=answer, other_answers=()) for answer in answers]
+        sequences = stage.sequences(alone)
+        batch = Batch(alone, [shown] * len(alone), sequences, stage.data.targets.answers(alone), None)
+        losses, _ = stage.add_up(batch)
+        nats += losses["language"] * batch.counts()["language"] / len(answers)
+        weight += batch.counts()["language"] / len(answers)
+
+    assert packed.counts()["language"] == pytest.approx(weight)
+    assert stage.add_up(packed)[0]["language"] == pytest.approx(nats / weight, rel=1e-4)
 
 
 def test_without_lora_the_language_model_stays_as_it_is(make_stage):
@@ -208,7 +231,9 @@ def test_the_masked_pass_reads_fewer_tokens_but_every_label(make_stage):
     part = stage.load_pass(batch, range(8))
     read = []
     original = stage.model.last_hidden
-    stage.model.last_hidden = lambda embeds, mask: read.append(embeds.shape[1]) or original(embeds, mask)
+    stage.model.last_hidden = lambda embeds, *places: (
+        read.append(embeds.shape[1]) or original(embeds, *places)
+    )
     labels = []
     scored = stage.learner.answer_logits
     stage.learner.answer_logits = lambda hidden, given: labels.append(given) or scored(hidden, given)

@@ -73,7 +73,7 @@ def shifted(batch, count):
         "input_ids": torch.cat([ahead, batch.input_ids], dim=1),
         "attention_mask": torch.cat([ahead.bool().long(), batch.attention_mask], dim=1),
         "labels": torch.cat([torch.full_like(ahead, IGNORE_INDEX), batch.labels], dim=1),
-        "hint_position": batch.hint_position + count,
+        "hint_mask": torch.cat([ahead.bool() & False, batch.hint_mask], dim=1),
         "visual_mask": torch.cat([ahead.bool() & False, batch.visual_mask], dim=1),
     }
     return LanguageBatch(**kwargs)
@@ -108,6 +108,15 @@ def test_a_mask_that_does_not_fit_is_refused(batch, kept):
         ValueError, match=r"kept must have \[4, 4\] columns and keep equally many in each row"
     ):
         drop_tokens(torch.zeros(*batch.input_ids.shape, 1), batch, kept)
+
+
+def test_answers_of_one_row_keep_their_places_when_tokens_before_them_are_dropped(make_word_tokenizer):
+    tokenizer = make_word_tokenizer(["Question : Answer : what ? cat a very big dog"])
+    answers = [["cat", "a very big dog"], ["dog", "cat"]]
+    packed = build_language_batch(tokenizer, ["what ?", "what ?"], answers, 4, 2)
+    found = drop_tokens(torch.zeros(*packed.input_ids.shape, 1), packed, KEPT)
+
+    assert found.segments.tolist() == packed.segments[:, 2:].tolist()
 
 
 class Reader(torch.nn.Module):

@@ -82,4 +82,4 @@ def test_some_rows_lose_the_padding_of_the_others(batch):
     assert taken.input_ids.tolist() == batch.sequences.input_ids[chosen, :width].tolist()
     assert int((taken.labels != IGNORE_INDEX).sum()) == 4
     assert taken.visual_mask.sum(1).tolist() == [3, 3]
-    assert taken.hint_position.tolist() == batch.sequences.hint_position[chosen].tolist()
+    assert taken.hint_mask.tolist() == batch.sequences.hint_mask[chosen, :width].tolist()

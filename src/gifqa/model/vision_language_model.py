@@ -4,6 +4,11 @@
 
 With a hint, the first visual token stands once more right before the answer: where it is trained to lie near
 the answer's words, it is then one attention step away from where it is needed. Without, the prompt is plain.
+
+A question may have several answers, such as the captions of a picture. They then share one row, and with it
+the reading of prompt and visual tokens; no answer sees another:
+
+    [visual tokens x K] Question: ... Answer: | [hint] answer <eos> | [hint] other answer <eos> | ...
 """
 
 from collections.abc import Sequence
@@ -13,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from gifqa.errors import ConfigError
 from gifqa.model.connectors import Connector
@@ -35,16 +41,25 @@ class LanguageBatch:
     """int64 (B, S)."""
     labels: Tensor
     """(B, S): the answer and <eos>, `IGNORE_INDEX` elsewhere."""
-    hint_position: Tensor | None
-    """(B,): where the first visual token stands again; None: nowhere."""
+    hint_mask: Tensor | None
+    """bool (B, S): where the first visual token stands again, before each answer; None: nowhere."""
     visual_mask: Tensor
     """bool (B, S): where the visual tokens stand, in one run, K of them a row."""
+    segments: Tensor | None = None
+    """int64 (B, S): which of its row's answers a place belongs to, from 1; 0 for what all of them share, and
+    -1 for padding. None: no row has more than one answer."""
+
+    @property
+    def label_weights(self) -> Tensor:
+        """Of the labels, float (B, S): 1 divided by the number of the row's answers, and 0 elsewhere."""
+        weights = (self.labels != IGNORE_INDEX).float()
+        return weights if self.segments is None else weights / self.segments.amax(1, keepdim=True)
 
 
 def build_language_batch(
     tokenizer: Any,
     questions: Sequence[str],
-    answers: Sequence[str],
+    answers: Sequence[str | Sequence[str]],
     num_visual: int,
     eos_token_id: int,
     *,
@@ -55,38 +70,78 @@ def build_language_batch(
     Args:
         tokenizer: a `tokenizers.Tokenizer`.
         questions: B questions.
-        answers: B answers; an empty one leaves the sequence where its answer would begin.
+        answers: an answer to each, or several; an empty one leaves the sequence where its answer would begin.
         num_visual: K.
         eos_token_id: ends each answer.
-        hint: leave a place before the answer for the first visual token.
+        hint: leave a place before each answer for the first visual token.
 
     Returns:
         The batch.
     """
-    rows, labels, hints = [], [], []
-    for question, answer in zip(questions, answers, strict=True):
-        prompt = [0] * num_visual + _encode(tokenizer, question_prompt(question)) + [0] * hint
-        target = [*_encode(tokenizer, " " + answer), eos_token_id] if answer else []
-        hints.append(len(prompt) - 1)
-        rows.append(prompt + target)
-        labels.append([IGNORE_INDEX] * len(prompt) + target)
-    longest = max(len(row) for row in rows)
-    pad = [longest - len(row) for row in rows]
-    visual_mask = torch.zeros(len(rows), longest, dtype=torch.bool)
-    visual_mask[:, :num_visual] = True
-    return LanguageBatch(
-        torch.tensor([row + [0] * extra for row, extra in zip(rows, pad, strict=True)]),
-        torch.tensor([[1] * len(row) + [0] * extra for row, extra in zip(rows, pad, strict=True)]),
-        torch.tensor([row + [IGNORE_INDEX] * extra for row, extra in zip(labels, pad, strict=True)]),
-        torch.tensor(hints) if hint else None,
-        visual_mask,
+    rows = [
+        _row(tokenizer, question, given, num_visual, eos_token_id, hint)
+        for question, given in zip(questions, answers, strict=True)
+    ]
+    ids, labels, hints, segments = (
+        pad_sequence([torch.tensor(row[part]) for row in rows], batch_first=True, padding_value=padding)
+        for part, padding in enumerate((0, IGNORE_INDEX, 0, -1))
     )
+    visual_mask = torch.zeros_like(ids, dtype=torch.bool)
+    visual_mask[:, :num_visual] = True
+    is_packed = bool((segments > 1).any())
+    return LanguageBatch(
+        ids,
+        (segments >= 0).long(),
+        labels,
+        hints.bool() if hint else None,
+        visual_mask,
+        segments if is_packed else None,
+    )
+
+
+def _row(
+    tokenizer: Any,
+    question: str,
+    answers: str | Sequence[str],
+    num_visual: int,
+    eos_token_id: int,
+    hint: bool,
+) -> tuple[list[int], list[int], list[int], list[int]]:
+    """Ids, labels, places of hints and segments of one question; an answer's begins with the prompt's end."""
+    prompt = [0] * num_visual + _encode(tokenizer, question_prompt(question)) + [0] * hint
+    shared = len(prompt) - 1
+    ids, labels, hints, segments = prompt[:-1], [IGNORE_INDEX] * shared, [0] * shared, [0] * shared
+    for number, answer in enumerate([answers] if isinstance(answers, str) else answers, start=1):
+        target = [*_encode(tokenizer, " " + answer), eos_token_id] if answer else []
+        ids += [prompt[-1], *target]
+        labels += [IGNORE_INDEX, *target]
+        hints += [int(hint)] + [0] * len(target)
+        segments += [number] * (1 + len(target))
+    return ids, labels, hints, segments
 
 
 def _encode(tokenizer: Any, text: str) -> list[int]:
     """Ids without what some tokenizers put around a text: it stands in the middle of a sequence."""
     ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
     return ids
+
+
+def segment_attention(segments: Tensor) -> tuple[Tensor, Tensor]:
+    """What each place of packed rows sees, bool (B, S, S), and its position, int64 (B, S).
+
+    A place sees itself, what all answers share, and what stands before it in its own answer, as if that stood
+    alone behind the prompt.
+
+    Args:
+        segments: see `LanguageBatch`.
+    """
+    places = torch.arange(segments.shape[1], device=segments.device)
+    is_own = segments[:, :, None] == segments[:, None]
+    causal = places[:, None] >= places
+    sees = causal & (is_own | (segments[:, None] == 0))
+    shared = (segments == 0).sum(1, keepdim=True)
+    within = (is_own & causal).sum(-1) - 1
+    return sees, torch.where(segments > 0, shared, 0) + within
 
 
 class VisionLanguageModel(nn.Module):
@@ -142,7 +197,7 @@ class VisionLanguageModel(nn.Module):
         return tokens if self.global_local is None else self.global_local(tokens)
 
     def language_batch(
-        self, tokenizer: Any, questions: Sequence[str], answers: Sequence[str]
+        self, tokenizer: Any, questions: Sequence[str], answers: Sequence[str | Sequence[str]]
     ) -> LanguageBatch:
         """`build_language_batch` for this model."""
         return build_language_batch(
@@ -154,8 +209,8 @@ class VisionLanguageModel(nn.Module):
         embeds: Tensor = self.language_model.get_input_embeddings()(batch.input_ids).clone()
         visual = visual_tokens.to(embeds.dtype)
         embeds[:, : visual.shape[1]] = visual
-        if batch.hint_position is not None:
-            embeds[torch.arange(len(embeds)), batch.hint_position] = visual[:, 0]
+        if batch.hint_mask is not None:
+            embeds = torch.where(batch.hint_mask[..., None], visual[:, :1], embeds)
         return embeds
 
     def answer_logits(self, visual_tokens: Tensor, batch: LanguageBatch) -> tuple[Tensor, Tensor]:
@@ -163,16 +218,29 @@ class VisionLanguageModel(nn.Module):
 
         The vocabulary is only scored where an answer stands: elsewhere its logits would be thrown away.
         """
-        hidden = self.last_hidden(self.inputs_embeds(visual_tokens, batch), batch.attention_mask)
+        embeds = self.inputs_embeds(visual_tokens, batch)
+        hidden = self.last_hidden(embeds, batch.attention_mask, batch.segments)
         labels = batch.labels[:, 1:]
         at = labels != IGNORE_INDEX
         return self.language_model.get_output_embeddings()(hidden[:, :-1][at]), labels[at]
 
-    def last_hidden(self, embeds: Tensor, attention_mask: Tensor) -> Tensor:
-        """Last hidden states (B, S, E) of the language model, after its final norm."""
+    def last_hidden(self, embeds: Tensor, attention_mask: Tensor, segments: Tensor | None = None) -> Tensor:
+        """Last hidden states (B, S, E) of the language model, after its final norm.
+
+        Args:
+            embeds: (B, S, E).
+            attention_mask: int64 (B, S), for rows of one answer.
+            segments: see `LanguageBatch`; it takes the place of the mask.
+        """
         model = self.language_model
         decoder = model.get_base_model() if hasattr(model, "peft_config") else model
-        output = decoder.base_model(inputs_embeds=embeds, attention_mask=attention_mask, use_cache=False)
+        places = {"attention_mask": attention_mask}
+        if segments is not None:
+            sees, positions = segment_attention(segments)
+            least = torch.finfo(embeds.dtype).min
+            mask = torch.zeros(sees.shape, dtype=embeds.dtype, device=sees.device).masked_fill(~sees, least)
+            places = {"attention_mask": mask[:, None], "position_ids": positions}
+        output = decoder.base_model(inputs_embeds=embeds, use_cache=False, **places)
         hidden: Tensor = output.last_hidden_state
         return hidden
 

@@ -122,9 +122,9 @@ class LanguageStage:
         size = self.settings.batch_size * self.settings.gradient_accumulation
         has_questions = any(source != "match" for source in self.sampler.shares)
         captions = round(size * self.settings.caption_share) if has_questions else size
-        described = [caption_sample(name, caption) for name, caption in self.sampler.draw_captions(captions)]
-        questions = self.sampler.draw(2 * size)
-        questions = [sample for sample in questions if sample.source != "match"]
+        drawn = self.sampler.draw_captions(captions, self.settings.captions_per_picture)
+        described = [caption_sample(name, *texts) for name, texts in drawn]
+        questions = [sample for sample in self.sampler.draw(2 * size) if sample.source != "match"]
         return described + questions[: size - len(described)]
 
     def draw_batch(self) -> Batch:
@@ -139,7 +139,7 @@ class LanguageStage:
 
     def sequences(self, samples: Sequence[Sample], *, with_answers: bool = True) -> LanguageBatch:
         """Questions and answers as token sequences."""
-        answers = [sample.answer if with_answers else "" for sample in samples]
+        answers = [(sample.answer, *sample.other_answers) if with_answers else "" for sample in samples]
         return self.model.language_batch(self.tokenizer, [sample.question for sample in samples], answers)
 
     def load_pass(self, batch: Batch, chosen: Sequence[int]) -> Pass:

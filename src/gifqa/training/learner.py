@@ -65,9 +65,10 @@ class LanguageLearner(nn.Module):
             read = ReadSequences.of(embeds, part.sequences)
             if part.kept is not None:
                 read = drop_tokens(embeds, part.sequences, part.kept)
-            hidden = self.model.last_hidden(read.inputs_embeds, read.attention_mask)
+            hidden = self.model.last_hidden(read.inputs_embeds, read.attention_mask, read.segments)
             logits, labels = self.answer_logits(hidden, read.labels)
-            found["language"] = summed_cross_entropy(logits, labels)
+            weights = part.sequences.label_weights
+            found["language"] = summed_cross_entropy(logits, labels, weights=weights[weights > 0])
             if self.model.answer_head is not None:
                 found["answer"] = summed_cross_entropy(self.model.answer_head(states), part.answers, UNKNOWN)
             if part.kept is not None:

@@ -76,12 +76,16 @@ def mvm_loss(masked: Tensor, unmasked: Tensor, kept: Tensor, distance: Distance 
     return ((squares + ROUNDING**2).sqrt() - ROUNDING if distance == "rmse" else squares).mean()
 
 
-def summed_cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = -100) -> Tensor:
+def summed_cross_entropy(
+    logits: Tensor, labels: Tensor, ignore_index: int = -100, *, weights: Tensor | None = None
+) -> Tensor:
     """Cross-entropy summed, not averaged: parts of a batch may then be divided by the count of the whole.
 
     Args:
         logits: (M, V), any floating dtype; computed in float32.
         labels: (M,).
         ignore_index: rows with this label count nothing.
+        weights: of the rows, (M,); None: all count alike.
     """
-    return F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="sum")
+    losses = F.cross_entropy(logits.float(), labels, ignore_index=ignore_index, reduction="none")
+    return (losses if weights is None else losses * weights).sum()

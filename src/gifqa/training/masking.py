@@ -63,11 +63,13 @@ class ReadSequences:
     """(B, S')."""
     visual_mask: Tensor
     """bool (B, S'): where the kept visual tokens stand."""
+    segments: Tensor | None
+    """int64 (B, S'); see `LanguageBatch`."""
 
     @classmethod
     def of(cls, embeds: Tensor, batch: LanguageBatch) -> Self:
         """The whole sequences, nothing dropped."""
-        return cls(embeds, batch.attention_mask, batch.labels, batch.visual_mask)
+        return cls(embeds, batch.attention_mask, batch.labels, batch.visual_mask, batch.segments)
 
 
 def drop_tokens(embeds: Tensor, batch: LanguageBatch, kept: Tensor) -> ReadSequences:
@@ -95,6 +97,7 @@ def drop_tokens(embeds: Tensor, batch: LanguageBatch, kept: Tensor) -> ReadSeque
         batch.attention_mask[stay].view(shape),
         batch.labels[stay].view(shape),
         batch.visual_mask[stay].view(shape),
+        None if batch.segments is None else batch.segments[stay].view(shape),
     )
 
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gifqa.errors import ConfigError
-from gifqa.model.vision_language_model import IGNORE_INDEX, LanguageBatch
+from gifqa.model.vision_language_model import LanguageBatch
 from gifqa.training.data.samples import Sample
 from gifqa.training.data.targets import UNKNOWN
 
@@ -35,10 +35,10 @@ class Batch:
     kept: Tensor | None
     """bool (N, L): which visual tokens the masked pass sees; None without masked video modelling."""
 
-    def counts(self) -> dict[str, int]:
+    def counts(self) -> dict[str, float]:
         """What the sums of each loss are to be divided by."""
         return {
-            "language": int((self.sequences.labels != IGNORE_INDEX).sum()),
+            "language": float(self.sequences.label_weights.sum()),
             "answer": int((self.answers != UNKNOWN).sum()),
             "mvm": len(self.samples),
         }
@@ -102,8 +102,9 @@ def take_sequences(sequences: LanguageBatch, chosen: Sequence[int]) -> LanguageB
         sequences.input_ids[rows, :width],
         sequences.attention_mask[rows, :width],
         sequences.labels[rows, :width],
-        None if sequences.hint_position is None else sequences.hint_position[rows],
+        None if sequences.hint_mask is None else sequences.hint_mask[rows, :width],
         sequences.visual_mask[rows, :width],
+        None if sequences.segments is None else sequences.segments[rows, :width],
     )
 
 

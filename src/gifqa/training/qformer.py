@@ -129,7 +129,7 @@ class QFormerStage:
     def caption_loss(self, num_frames: int) -> dict[str, Tensor]:
         """Losses of the caption pass."""
         pairs = self.sampler.draw_captions(self.settings.captions_per_step)
-        names = [name for name, _ in pairs]
+        names, captions = [name for name, _ in pairs], [caption for _, (caption,) in pairs]
         grid, frame_mask = self.grids(
             names, num_frames, [self.targets.annotations.has_sides(name) for name in names]
         )
@@ -137,7 +137,7 @@ class QFormerStage:
         model = self.model
         with autocast():
             states = model.qformer(grid, frame_mask, question, question_mask)
-            alike = model.caption_head(states, self.texts.sentence([caption for _, caption in pairs])).float()
+            alike = model.caption_head(states, self.texts.sentence(captions)).float()
             words = model.word_head.any_token(model.language_projection(states)).float()
         own = torch.arange(len(names))
         contrast = (F.cross_entropy(alike, own) + F.cross_entropy(alike.T, own)) / 2

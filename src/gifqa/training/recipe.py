@@ -161,6 +161,9 @@ class LanguageTraining(Settings):
     """Put samples of about one length into a pass: less padding."""
     caption_share: Share = 0.4
     """Of a batch: captions as answers to `gifqa.prompt.DESCRIBE_QUESTION`."""
+    captions_per_picture: Positive = 1
+    """At most so many captions of a picture share a sample, and with it the pass over the visual tokens; in
+    the loss they count as one."""
     lora_rank: Count = 16
     """0 leaves the language model as it is."""
     lora_alpha: Positive = 32

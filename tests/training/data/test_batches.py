@@ -83,6 +83,14 @@ def test_captions_of_different_pictures_are_drawn_and_no_more_than_there_are(ann
     assert sorted(names) == sorted(annotations.captions)
 
 
+def test_several_captions_of_a_picture_are_one_sample(annotations, texts):
+    for name, captions in Sampler(annotations, texts, 0).draw_captions(500, 3):
+        assert len(captions) == min(3, len(annotations.captions[name])) == len(set(captions))
+        sample = caption_sample(name, *captions)
+        assert (sample.answer, *sample.other_answers) == tuple(one.rstrip(" .").lower() for one in captions)
+    assert caption_sample(PHOTO, "a dog .", "a dog on the left .").has_sides
+
+
 def test_validation_is_drawn_once_and_by_source(annotations):
     counts = {"caption-open": 3, "captions": 2, "visual7w": 99, "vqa2": 5}
     drawn = draw_validation(annotations, counts, 0)

@@ -86,10 +86,11 @@ class Sampler:
         ranked = sorted(zip(alike.tolist(), others, strict=True), reverse=True)
         return next((text for score, text in ranked if score < TOO_ALIKE and text not in own), ranked[-1][1])
 
-    def draw_captions(self, size: int) -> list[tuple[str, str]]:
-        """`size` different pictures with one caption each; all of them where there are fewer."""
+    def draw_captions(self, size: int, each: int = 1) -> list[tuple[str, list[str]]]:
+        """`size` different pictures, all where there are fewer, with up to `each` of their captions."""
         names = self.chance.sample(self.names, min(size, len(self.names)))
-        return [(name, self.chance.choice(self.captions[name])) for name in names]
+        captions = self.captions
+        return [(name, self.chance.sample(captions[name], min(each, len(captions[name])))) for name in names]
 
 
 def choose_rows(
@@ -147,9 +148,10 @@ def draw_validation(annotations: Annotations, counts: Mapping[str, int], seed: i
     ]
 
 
-def caption_sample(name: str, caption: str) -> Sample:
-    """A caption as the answer to the question what happens."""
-    return Sample(name, DESCRIBE_QUESTION, caption.rstrip(" .").lower(), "captions", "summary")
+def caption_sample(name: str, *captions: str) -> Sample:
+    """A caption, or several, as the answer to the question what happens."""
+    first, *others = (caption.rstrip(" .").lower() for caption in captions)
+    return Sample(name, DESCRIBE_QUESTION, first, "captions", "summary", other_answers=tuple(others))
 
 
 def pack_grids(store: FeatureStore, rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

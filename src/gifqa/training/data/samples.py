@@ -39,11 +39,13 @@ class Sample:
     answer_type: str
     options: tuple[str, ...] = ()
     """Four-way choice: the right answer first."""
+    other_answers: tuple[str, ...] = ()
+    """Right as well, and learnt in the same pass: further captions of the picture."""
 
     @property
     def has_sides(self) -> bool:
         """Whether mirroring the picture may make the answer wrong; see `gifqa.training.data.mirroring`."""
-        return any(map(forbids_mirroring, (self.question, self.answer, *self.options)))
+        return any(map(forbids_mirroring, (self.question, self.answer, *self.options, *self.other_answers)))
 
     @property
     def group(self) -> str:
