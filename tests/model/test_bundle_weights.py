@@ -88,7 +88,7 @@ def test_weights_of_other_dimensions_are_refused(bundle):
     with pytest.raises(
         CheckpointError, match=r"query_tokens is \(4, 384\) here and \(16, 384\) there. Use the recipe"
     ):
-        load_graph(QFormer(QFormerConfig(num_query_tokens=4)), bundle.path("reader.onnx"), "model.qformer.")
+        load_graph(QFormer(QFormerConfig(num_query_tokens=4)), bundle.path("reader.onnx"), "model.connector.")
 
 
 def test_weights_of_another_part_are_refused(bundle):

@@ -33,6 +33,7 @@ def test_the_lite_recipe_loads():
     ("name", "stages"),
     [
         ("lite", "vision features texts dual-encoder language-model qformer language export calibrate"),
+        ("continue", "vision features texts dual-encoder language-model qformer language export calibrate"),
         ("seed", "features texts language-model language checkpoint"),
         ("smoke", "vision features language-model language checkpoint"),
     ],
