@@ -68,7 +68,7 @@ class PlainLoop:
                 self.grids(pixels), part.frame_mask, part.question, part.question_mask
             )
             embeds = stage.model.inputs_embeds(stage.model.visual_tokens(states), part.sequences)
-            hidden = stage.model.last_hidden(embeds, part.sequences.attention_mask)
+            hidden = stage.model.last_hidden(embeds, part.sequences.attention_mask, part.sequences.segments)
             logits = stage.model.language_model.get_output_embeddings()(hidden)
         labels = part.sequences.labels[:, 1:]
         loss = F.cross_entropy(logits[:, :-1].float().transpose(1, 2), labels, ignore_index=IGNORE_INDEX)

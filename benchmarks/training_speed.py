@@ -152,7 +152,7 @@ def read_once(stage: LanguageStage, part: Pass, embeds: torch.Tensor, kept: torc
         read = ReadSequences.of(leaf, part.sequences)
         if kept is not None:
             read = drop_tokens(leaf, part.sequences, kept)
-        hidden = stage.model.last_hidden(read.inputs_embeds, read.attention_mask)
+        hidden = stage.model.last_hidden(read.inputs_embeds, read.attention_mask, read.segments)
         logits, labels = stage.learner.answer_logits(hidden, read.labels)
         loss = torch.nn.functional.cross_entropy(logits.float(), labels)
     loss.backward()

@@ -80,7 +80,8 @@ class LanguageLearner(nn.Module):
         model, sequences = self.model, part.sequences
         with self.autocast(part):
             embeds = model.inputs_embeds(model.visual_tokens(self.states(part)), sequences)
-            return self.answer_logits(model.last_hidden(embeds, sequences.attention_mask), sequences.labels)
+            hidden = model.last_hidden(embeds, sequences.attention_mask, sequences.segments)
+            return self.answer_logits(hidden, sequences.labels)
 
     def write(self, part: Pass, limit: int, agree: Callable[[int], int]) -> list[int]:
         """The likeliest tokens after one sequence, without the one that ends it.
